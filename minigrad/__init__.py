@@ -1,0 +1,100 @@
+"""minigrad: understand, verify and run backpropagation through time.
+
+Computing with nodes records a graph; everything else is a reading of it.
+
+>>> import numpy as np
+>>> import minigrad as mg
+>>> W = mg.parameter(np.array([[0.5]]), name="W")
+>>> x = mg.constant(np.array([[2.0]]), name="x")
+>>> loss = mg.squared_error(mg.tanh(W @ x), [[1.0]])
+>>> loss.backward()
+>>> W.grad.round(4)
+array([[-0.2003]])
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from minigrad import errors
+from minigrad.autodiff import Path, contributions, count_paths, grad, paths
+from minigrad.graph import Graph
+from minigrad.node import Node, constant, no_grad, parameter, step
+from minigrad.primitives import (
+    abs,
+    accumulate,
+    add,
+    astype,
+    broadcast_to,
+    concat,
+    cross_entropy,
+    divide,
+    equal,
+    exp,
+    expand_dims,
+    getitem,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    log,
+    log_softmax,
+    matmul,
+    matrix_transpose,
+    max,
+    maximum,
+    mean,
+    minimum,
+    multiply,
+    negative,
+    one_hot,
+    permute_dims,
+    power,
+    relu,
+    reshape,
+    sigmoid,
+    sign,
+    softmax,
+    split,
+    sqrt,
+    squared_error,
+    squeeze,
+    stack,
+    stop_gradient,
+    subtract,
+    sum,
+    take,
+    take_along_axis,
+    tanh,
+    where,
+)
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from minigrad.numpy_protocols import PROTOCOL_FUNCTIONS as PROTOCOL_FUNCTIONS
+
+__all__ = sorted(name for name in globals() if not name.startswith("_") and name != "annotations")
+
+
+def __getattr__(name: str) -> Any:
+    """Load the parts that are not needed to record and differentiate when they are first asked for."""
+    from importlib import import_module
+
+    home = _ELSEWHERE.get(name)
+    if home is None:
+        raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+    module = import_module(home)
+    return module if home.endswith("." + name) else getattr(module, name)
+
+
+_ELSEWHERE = {
+    "gradcheck": "minigrad.testing",
+    "detect_anomaly": "minigrad.testing",
+    "testing": "minigrad.testing",
+    "roll": "minigrad.roll",
+    "Rolled": "minigrad.roll",
+    "compile": "minigrad.compiler",
+    "optimizers": "minigrad.optimizers",
+    "derivation": "minigrad.derivation",
+}
