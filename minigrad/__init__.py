@@ -68,6 +68,7 @@ from minigrad.primitives import (
     tanh,
     where,
 )
+from minigrad.roll import Rolled, roll
 
 __version__ = "0.1.0"
 
@@ -92,8 +93,7 @@ _ELSEWHERE = {
     "gradcheck": "minigrad.testing",
     "detect_anomaly": "minigrad.testing",
     "testing": "minigrad.testing",
-    "roll": "minigrad.roll",
-    "Rolled": "minigrad.roll",
+
     "compile": "minigrad.compiler",
     "optimizers": "minigrad.optimizers",
     "derivation": "minigrad.derivation",

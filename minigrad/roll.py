@@ -1,0 +1,609 @@
+"""The rolled view: an unrolled graph folded over time.
+
+A hand derivation is written once, for a general step t; the recorded graph has T copies of it.  `roll`
+recovers the first from the second.  The nodes of step t that correspond to those of step t + 1 (same
+primitive, attributes and shapes, inputs that correspond with a constant offset in time) form a *family*, and
+an input that comes from another step is a *carry*.  The correspondence is guessed from names and local
+structure, and then verified input by input: what `roll` returns is true of every node, or it raises.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigrad.autodiff import ancestors
+from minigrad.errors import NotRollableError
+from minigrad.node import Node
+from minigrad.primitives.base import Primitive
+
+
+class Affine(NamedTuple):
+    """An integer in an index that moves with time: ``slope * t + intercept``."""
+
+    slope: int
+    intercept: int
+
+    def at(self, t: int) -> int:
+        """Return its value at step `t`."""
+        return self.slope * t + self.intercept
+
+    def __repr__(self) -> str:
+        sign = "" if self.slope > 0 else "-"
+        return f"{sign}t" + (f"{self.intercept:+d}" if self.intercept else "")
+
+
+@dataclass(eq=False)
+class Operand:
+    """What a family takes at one input: another family, some steps away, or a node outside of the steps.
+
+    Attributes
+    ----------
+    family : Family or None
+        The family that the input comes from; None if it is the same `node` in every step.
+    node : Node or None
+        That node.
+    offset : int
+        From which step the input comes, seen from the step that uses it: -1 is the step before.
+    initial : dict of int to Node
+        The steps at which there is nothing to carry, with the node that is used there instead.
+    steps : tuple of int
+        The steps that have this input.  All of the family's, except for addends of an `accumulate`: the
+        last step has no carry from the one after it.
+    """
+
+    family: Family | None = None
+    node: Node | None = None
+    offset: int = 0
+    initial: dict[int, Node] = field(default_factory=dict)
+    steps: tuple[int, ...] = ()
+
+    def at(self, t: int) -> Node | None:
+        """Return the node that is used at step `t`; None where there is no such addend."""
+        if t not in self.steps:
+            return None
+        if t in self.initial:
+            return self.initial[t]
+        return self.node if self.family is None else self.family.members[t + self.offset]
+
+    @property
+    def is_carry(self) -> bool:
+        """Whether it comes from another step."""
+        return self.family is not None and self.offset != 0
+
+    def __repr__(self) -> str:
+        if self.family is None:
+            return self.node.label if self.node is not None else "?"
+        return f"{self.family.name}[t{self.offset:+d}]" if self.offset else f"{self.family.name}[t]"
+
+
+@dataclass(eq=False)
+class Family:
+    """The nodes that are one operation of the step.
+
+    Attributes
+    ----------
+    name : str
+        The name of its nodes, or the name of the operation.
+    is_named : bool
+        Which of the two `name` is.
+    primitive : Primitive or None
+        None for leaves.
+    attributes : mapping
+        As those of its nodes; an index that moves with time holds `Affine` entries.
+    shape, dtype
+        Of every one of its nodes.
+    members : dict of int to Node
+        Its node at each step that has one, in order.
+    inputs : tuple of Operand
+        As those of its nodes; for an `accumulate`, every addend that occurs at some step.
+    """
+
+    name: str
+    is_named: bool
+    primitive: Primitive | None
+    attributes: Mapping[str, Any]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    members: dict[int, Node]
+    inputs: tuple[Operand, ...] = ()
+
+    @property
+    def first(self) -> int:
+        """The first step that has a member."""
+        return next(iter(self.members))
+
+    @property
+    def last(self) -> int:
+        """The last step that has a member."""
+        return next(reversed(self.members))
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The steps that have a member, in order."""
+        return tuple(self.members)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether its nodes are given and not computed."""
+        return self.primitive is None
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a parameter stands behind its nodes."""
+        return any(node.requires_grad for node in self.members.values())
+
+    def attributes_at(self, t: int) -> Mapping[str, Any]:
+        """Return the attributes of the member at step `t`."""
+        return self.members[t].attributes
+
+    def __repr__(self) -> str:
+        how = self.primitive.name if self.primitive is not None else "leaf"
+        span = f"t = {self.first}" + (f"..{self.last}" if self.last != self.first else "")
+        operands = f"({', '.join(map(repr, self.inputs))})" if self.inputs else ""
+        return f"{self.name}[t] = {how}{operands} for {span}"
+
+
+class Span(NamedTuple):
+    """The members of a family from one step to another, as they meet in a node outside of the steps."""
+
+    family: Family
+    first: int
+    last: int
+
+
+class Carry(NamedTuple):
+    """A family whose values are used in another step: ``h`` at offset -1, ``dh_pre`` at offset +1."""
+
+    family: Family
+    offset: int
+
+    def __repr__(self) -> str:
+        return f"{self.family.name}[t{self.offset:+d}]"
+
+
+@dataclass(eq=False)
+class Rolled:
+    """A graph folded over time.
+
+    Attributes
+    ----------
+    first, last : int
+        The first and the last step.
+    families : tuple of Family
+        In an order in which each comes after what it takes from its own step.
+    carries : tuple of Carry
+        What crosses from step to step.
+    outside : tuple of Node
+        The nodes of no step: parameters, the total loss, sums over time; in the order of recording.
+    """
+
+    first: int
+    last: int
+    families: tuple[Family, ...]
+    carries: tuple[Carry, ...]
+    outside: tuple[Node, ...]
+    _places: dict[int, tuple[Family, int]]
+
+    def family_of(self, node: Node) -> Family | None:
+        """Return the family of a node; None for a node of no step."""
+        place = self._places.get(node.serial)
+        return place[0] if place else None
+
+    def __getitem__(self, name: str) -> Family:
+        """Return the computed family of a name, or else the leaves of that name."""
+        found = [family for family in self.families if family.is_named and family.name == name]
+        if not found:
+            from minigrad.errors import NameNotFoundError, nearest
+
+            known = [family.name for family in self.families if family.is_named]
+            raise NameNotFoundError(f"no family {name} in this rolled graph: {nearest(name, known)}")
+        return min(found, key=lambda family: family.is_leaf)
+
+    def parts(self, node: Node) -> list[Node | Span]:
+        """Return the inputs of a node outside of the steps, those of one family gathered over time.
+
+        The addends of a sum come in any order, and are gathered whatever theirs; inputs whose order counts
+        (of a stack, say) are gathered where they follow one another in time.
+        """
+        commutes = node.primitive is not None and node.primitive.name == "accumulate"
+        return list(_gathered(node.inputs, self._places, commutes))
+
+    def __repr__(self) -> str:
+        lines = [f"rolled over steps {self.first} to {self.last}, carrying {', '.join(map(repr, self.carries))}"]
+        lines += [f"  {family!r}" for family in self.families if not family.is_leaf]
+        return "\n".join(lines)
+
+
+def roll(outputs: Node | Sequence[Node]) -> Rolled:
+    """Fold the graph behind the outputs over time.
+
+    Parameters
+    ----------
+    outputs : Node or sequence of Node
+        A loss, or a loss with recorded gradients.
+
+    Raises
+    ------
+    NotRollableError
+        If the steps do not correspond; the message names the nodes that broke it.
+
+    Examples
+    --------
+    >>> import minigrad as mg
+    >>> w = mg.parameter(0.5, name="w")
+    >>> h = mg.constant(1.0, name="h", step=0)
+    >>> for t in (1, 2, 3):
+    ...     with mg.step(t):
+    ...         h = mg.tanh(w * h).named("h")
+    >>> mg.roll(h)
+    rolled over steps 1 to 3, carrying h[t-1]
+      multiply[t] = multiply(w, h[t-1]) for t = 1..3
+      h[t] = tanh(multiply[t]) for t = 1..3
+    """
+    nodes = ancestors([outputs] if isinstance(outputs, Node) else list(outputs))
+    steps = _effective_steps(nodes)
+    _check_steps(nodes, steps)
+    families = _families(nodes, steps)
+    places: dict[int, tuple[Family, int]] = {}
+    for family in families:
+        for t, node in family.members.items():
+            places[node.serial] = (family, t)
+    heirs = {family.name: family for family in families if family.is_named and not family.is_leaf}
+    for family in families:
+        _check_alike(family)
+        if family.primitive is not None and family.primitive.name == "accumulate":
+            family.inputs = _addends(family, places)
+        else:
+            count = len(next(iter(family.members.values())).inputs)
+            family.inputs = tuple(_operand(family, i, places, heirs) for i in range(count))
+    ordered = _ordered(families)
+    carries: dict[tuple[int, int], Carry] = {}
+    for family in ordered:
+        for operand in family.inputs:
+            if operand.family is not None and operand.offset:
+                key = (id(operand.family), operand.offset)
+                carries.setdefault(key, Carry(operand.family, operand.offset))
+    computed = sorted({t for f in families if not f.is_leaf for t in f.members})
+    first = _first_step(families, computed)
+    outside = tuple(node for node in nodes if node.serial not in places)
+    return Rolled(first, computed[-1], tuple(ordered), tuple(carries.values()), outside, places)
+
+
+# -- which nodes belong together -----------------------------------------------------------------------
+
+
+def _effective_steps(nodes: Sequence[Node]) -> dict[int, int]:
+    """Return the step of each node that has one.
+
+    A constant of no step that is used in one step alone (an input made before the loop) belongs there.
+    """
+    steps = {node.serial: node.step for node in nodes if node.step is not None}
+    used_in: dict[int, set[int | None]] = {}
+    for node in nodes:
+        for operand in node.inputs:
+            if operand.is_leaf and not operand.requires_grad and operand.serial not in steps:
+                used_in.setdefault(operand.serial, set()).add(node.step)
+    for serial, where in used_in.items():
+        (only,) = where if len(where) == 1 else (None,)
+        if only is not None:
+            steps[serial] = only
+    return steps
+
+
+def _check_steps(nodes: Sequence[Node], steps: Mapping[int, int]) -> None:
+    present = sorted({steps[n.serial] for n in nodes if n.serial in steps and not n.is_leaf})
+    if not present:
+        raise NotRollableError("roll: nothing was recorded inside of a step; use `with mg.step(t):`")
+    for a, b in zip(present, present[1:], strict=False):
+        if b != a + 1:
+            raise NotRollableError(f"roll: the steps have a gap: {b} follows {a}; number them one by one")
+
+
+def _families(nodes: Sequence[Node], steps: Mapping[int, int]) -> list[Family]:
+    """Group the nodes of all steps by a key that corresponding nodes share.
+
+    A named node's key is its name.  An unnamed one's is its operation and the keys of those inputs that
+    belong to its own step or to no step; what comes from elsewhere is left open here (the first step takes
+    an initial state where the others take a carry) and is looked at when the families are verified.
+    """
+    keys: dict[int, Any] = {}
+    interned: dict[Any, int] = {}
+    groups: dict[Any, dict[int, Node]] = {}
+    seen: Counter[tuple[Any, int]] = Counter()
+    shared = _shared(nodes, steps)
+    for node in nodes:
+        t = steps.get(node.serial)
+        if t is None:
+            continue
+        leaf = node.is_leaf
+        if node.name is not None:
+            key: Any = ("named", node.name, leaf)
+        elif leaf:
+            # Numbers of one entry are part of a formula, such as the 1 in 1 - h²; they tell it apart.
+            number = node.value.item() if node.size == 1 else None
+            key = ("leaf", node.shape, node.dtype.str, repr(number), node.requires_grad)
+        else:
+            primitive = node.primitive
+            assert primitive is not None
+            local = tuple(_local_key(x, t, steps, keys, shared) for x in node.inputs)
+            if primitive.name == "accumulate":
+                local = tuple(sorted((k for k in local if k is not None), key=repr))
+            key = (primitive.name, _timeless(node.attributes), node.shape, node.dtype.str, local)
+        key = interned.setdefault(key, len(interned))
+        keys[node.serial] = key
+        # Several nodes of one step may share a key: they correspond in the order of recording.
+        occurrence = seen[key, t]
+        seen[key, t] += 1
+        groups.setdefault((key, occurrence), {})[t] = node
+    return [_family(members) for members in groups.values()]
+
+
+def _shared(nodes: Sequence[Node], steps: Mapping[int, int]) -> set[int]:
+    """Return the serials of the nodes of no step that several steps use."""
+    users: dict[int, set[int]] = {}
+    for node in nodes:
+        t = steps.get(node.serial)
+        if t is not None:
+            for operand in node.inputs:
+                if operand.serial not in steps:
+                    users.setdefault(operand.serial, set()).add(t)
+    return {serial for serial, where in users.items() if len(where) > 1}
+
+
+def _local_key(
+    x: Node, t: int, steps: Mapping[int, int], keys: Mapping[int, Any], shared: set[int]
+) -> Any:
+    if x.serial in shared:
+        return ("shared", x.serial)
+    at = steps.get(x.serial)
+    return ("here", keys[x.serial]) if at == t and x.serial in keys and not x.is_leaf else None
+
+
+def _timeless(attributes: Mapping[str, Any]) -> Any:
+    """Return attributes as a key; whole numbers in an index may move with time and are left open."""
+    items = []
+    for name in sorted(attributes):
+        value = attributes[name]
+        if name == "index":
+            value = tuple("int" if isinstance(part, int) else part for part in value)
+        items.append((name, value))
+    return tuple(items)
+
+
+def _family(members: dict[int, Node]) -> Family:
+    members = dict(sorted(members.items()))
+    some = next(iter(members.values()))
+    named = some.name is not None
+    name = some.name if some.name is not None else some.primitive.name if some.primitive else "constant"
+    return Family(
+        name, named, some.primitive, _moving(members), some.shape, some.dtype, members
+    )
+
+
+def _moving(members: Mapping[int, Node]) -> Mapping[str, Any]:
+    """Return the attributes of a family, with whole numbers that move with time as `Affine`."""
+    some = next(iter(members.values()))
+    if "index" not in some.attributes or len({n.attributes.get("index") for n in members.values()}) == 1:
+        return some.attributes
+    moving = []
+    for position, part in enumerate(some.attributes["index"]):
+        values = {}
+        for t, node in members.items():
+            index = node.attributes.get("index", ())
+            values[t] = index[position] if position < len(index) else None
+        fixed = len(set(values.values())) == 1
+        affine = None if fixed else _affine(values)
+        moving.append(part if fixed or affine is None else affine)
+    return {**some.attributes, "index": tuple(moving)}
+
+
+def _affine(values: Mapping[int, Any]) -> Affine | None:
+    (t, a), (u, b) = list(values.items())[:2]
+    if not all(isinstance(value, int) for value in values.values()):
+        return None
+    slope = (b - a) // (u - t)
+    line = Affine(slope, a - slope * t)
+    return line if abs(slope) == 1 and all(line.at(t) == v for t, v in values.items()) else None
+
+
+# -- verification --------------------------------------------------------------------------------------
+
+
+def _check_alike(family: Family) -> None:
+    """Raise unless the members are one operation on one shape, at steps without a gap."""
+    some = next(iter(family.members.values()))
+    previous = None
+    for t, node in family.members.items():
+        if node.primitive is not some.primitive:
+            raise NotRollableError(f"roll: {node!r}, but {some!r}: the steps compute it differently")
+        if node.shape != some.shape or node.dtype != some.dtype:
+            raise NotRollableError(f"roll: {node!r}, but {some!r}: its shape changes over time")
+        if len(node.inputs) != len(some.inputs) and (
+            node.primitive is None or node.primitive.name != "accumulate"
+        ):
+            raise NotRollableError(
+                f"roll: {node!r} has {len(node.inputs)} inputs, but {some!r} has {len(some.inputs)}"
+            )
+        for name, value in family.attributes.items():
+            expected = value
+            if name == "index":
+                expected = tuple(part.at(t) if isinstance(part, Affine) else part for part in value)
+            if node.attributes.get(name) != expected:
+                raise NotRollableError(
+                    f"roll: {node.label} has {name}={node.attributes.get(name)}, "
+                    f"where the other steps would have {expected}"
+                )
+        if previous is not None and t != previous + 1:
+            raise NotRollableError(
+                f"roll: {family.name} is computed at steps {previous} and {t}, and not between them"
+            )
+        previous = t
+
+
+Source = tuple[Any, int]  # (a family or a node, the offset)
+
+
+def _source(x: Node, t: int, places: Mapping[int, tuple[Family, int]]) -> Source:
+    place = places.get(x.serial)
+    return (x, 0) if place is None else (place[0], place[1] - t)
+
+
+def _operand(
+    family: Family,
+    position: int,
+    places: Mapping[int, tuple[Family, int]],
+    heirs: Mapping[str, Family],
+) -> Operand:
+    """Return what a family takes at one input, if that is the same in all of its steps.
+
+    Where a carry has nothing to bring, at the ends of time, another node may stand in for it.
+    """
+    sources = {t: _source(node.inputs[position], t, places) for t, node in family.members.items()}
+    candidates = Counter((id(s), offset) for s, offset in sources.values())
+    objects = {(id(s), offset): (s, offset) for s, offset in sources.values()}
+    for s, offset in list(objects.values()):
+        # An initial state is told by its name: a leaf h[0] stands in for the h that is computed later.
+        if isinstance(s, Family) and s.is_leaf and s.is_named and s.name in heirs:
+            heir = heirs[s.name]
+            if (id(heir), offset) not in objects and offset:
+                objects[id(heir), offset] = (heir, offset)
+                candidates[id(heir), offset] = 0
+
+    def rank(key: tuple[int, int]) -> tuple[bool, int, bool]:
+        source, offset = objects[key]
+        computed = isinstance(source, Family) and not source.is_leaf
+        return computed and offset != 0, candidates[key], computed
+
+    for key in sorted(objects, key=rank, reverse=True):
+        source, offset = objects[key]
+        others = [t for t, (s, o) in sources.items() if s is not source or o != offset]
+        if isinstance(source, Family):
+            if all(t + offset not in source.members for t in others):
+                initial = {t: family.members[t].inputs[position] for t in others}
+                return Operand(source, None, offset, initial, family.steps)
+        elif not others:
+            return Operand(None, source, 0, {}, family.steps)
+    usual = objects[max(candidates, key=lambda key: candidates[key])]
+    odd = next(t for t, (s, o) in sources.items() if s is not usual[0] or o != usual[1])
+    even = next(t for t, (s, o) in sources.items() if s is usual[0] and o == usual[1])
+    raise NotRollableError(
+        f"roll: {family.members[odd].label} takes {family.members[odd].inputs[position]!r}, where "
+        f"{family.members[even].label} takes {family.members[even].inputs[position]!r}"
+    )
+
+
+def _addends(family: Family, places: Mapping[int, tuple[Family, int]]) -> tuple[Operand, ...]:
+    """Return the addends of a sum; each is there at every step at which its family has something to add."""
+    found: dict[tuple[int, int, int], Operand] = {}
+    present: dict[tuple[int, int, int], list[int]] = {}
+    for t, node in family.members.items():
+        seen: Counter[tuple[int, int]] = Counter()
+        for addend in node.inputs:
+            source, offset = _source(addend, t, places)
+            key = (id(source), offset, seen[id(source), offset])
+            seen[id(source), offset] += 1
+            if key not in found:
+                is_family = isinstance(source, Family)
+                found[key] = Operand(source if is_family else None, None if is_family else source, offset)
+            present.setdefault(key, []).append(t)
+    for key, operand in found.items():
+        operand.steps = tuple(present[key])
+        for t in family.members:
+            there = operand.family is None or t + operand.offset in operand.family.members
+            if there and t not in operand.steps:
+                with_it = family.members[operand.steps[0]]
+                raise NotRollableError(
+                    f"roll: {family.members[t].label} lacks the addend {operand!r} that {with_it.label} has"
+                )
+    return tuple(sorted(found.values(), key=lambda operand: abs(operand.offset)))
+
+
+# -- order ---------------------------------------------------------------------------------------------
+
+
+def _ordered(families: Sequence[Family]) -> list[Family]:
+    """Sort families so that each comes after what it takes from its own step."""
+    users: dict[int, list[Family]] = {id(family): [] for family in families}
+    waiting = {id(family): 0 for family in families}
+    for family in families:
+        needs = {id(o.family): o.family for o in family.inputs if o.family is not None and not o.offset}
+        for need in needs:
+            users[need].append(family)
+        waiting[id(family)] = len(needs)
+
+    def place(family: Family) -> int:
+        members = list(family.members.values())
+        return members[len(members) // 2].serial
+
+    ready = [(place(family), i, family) for i, family in enumerate(families) if not waiting[id(family)]]
+    heapq.heapify(ready)
+    count = len(families)
+    ordered: list[Family] = []
+    while ready:
+        _, _, family = heapq.heappop(ready)
+        ordered.append(family)
+        for user in users[id(family)]:
+            waiting[id(user)] -= 1
+            if not waiting[id(user)]:
+                count += 1
+                heapq.heappush(ready, (place(user), count, user))
+    assert len(ordered) == len(families), "a recorded graph has no cycle within a step"
+    return ordered
+
+
+def _first_step(families: Sequence[Family], computed: Sequence[int]) -> int:
+    """Return the first step in which something other than the gradient of an initial state is computed."""
+    first = computed[0]
+    at_first = [f for f in families if not f.is_leaf and first in f.members]
+    only_received = all(
+        all(o.offset > 0 or first not in o.steps for o in f.inputs) and f.inputs for f in at_first
+    )
+    return first + 1 if only_received and len(computed) > 1 else first
+
+
+def _gathered(
+    inputs: Sequence[Node], places: Mapping[int, tuple[Family, int]], commutes: bool
+) -> Iterator[Node | Span]:
+    if commutes:
+        chains: dict[int, list[tuple[int, Family]]] = {}
+        order: list[Node | int] = []
+        for x in inputs:
+            place = places.get(x.serial)
+            if place is None:
+                order.append(x)
+                continue
+            if id(place[0]) not in chains:
+                order.append(id(place[0]))
+            chains.setdefault(id(place[0]), []).append((place[1], place[0]))
+        for item in order:
+            if isinstance(item, Node):
+                yield item
+            else:
+                yield from _spans(sorted(chains[item], key=lambda pair: pair[0]))
+        return
+    run: list[tuple[int, Family]] = []
+    for x in inputs:
+        place = places.get(x.serial)
+        if place is not None and run and run[-1][1] is place[0] and place[1] == run[-1][0] + 1:
+            run.append((place[1], place[0]))
+            continue
+        yield from _spans(run)
+        run = [(place[1], place[0])] if place is not None else []
+        if place is None:
+            yield x
+    yield from _spans(run)
+
+
+def _spans(chain: Sequence[tuple[int, Family]]) -> Iterator[Span]:
+    """Yield the unbroken stretches of a list of steps; a step that occurs twice begins a new one."""
+    start = 0
+    for i in range(1, len(chain) + 1):
+        if i == len(chain) or chain[i][0] != chain[i - 1][0] + 1:
+            yield Span(chain[start][1], chain[start][0], chain[i - 1][0])
+            start = i
