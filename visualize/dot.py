@@ -1,0 +1,380 @@
+"""A diagram as DOT source: layout rules that keep time straight, shapes and colours that tell kinds apart.
+
+Time runs left to right, one cluster a step. The symbols that a state passes through on its way to the next
+step share a `group` and heavy edges, so that the carry is one straight line; plain clusters make a staircase.
+A node is as wide as the longer of its value's and its gradient's label, which gives the forward and the
+backward drawing the same coordinates.
+"""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from visualize.diagram import CARRY, FOLD, FUNCTION, JOIN, OPERATION, PRODUCT, VALUE, Diagram, Symbol, Wire
+from visualize.lanes import lanes
+from visualize.summary import Summary, summarize
+
+LONGEST = 32  # characters of a name in a picture; the whole name is in the tooltip
+
+# shape, style, outline, fill: light colours; the SVG brings dark ones along.
+LOOKS: dict[str, tuple[str, str, str, str]] = {
+    VALUE: ("box", "rounded,filled", "#2f5d92", "#e8f0fa"),
+    PRODUCT: ("box", "filled", "#9a6200", "#fdf0d8"),
+    FUNCTION: ("ellipse", "filled", "#2b7a45", "#e6f5ea"),
+    OPERATION: ("circle", "filled", "#444444", "#ffffff"),
+    JOIN: ("circle", "filled", "#444444", "#ffffff"),
+    CARRY: ("plaintext", "", "#666666", "#ffffff"),
+    FOLD: ("box", "dashed,rounded", "#666666", "#ffffff"),
+}
+CARRY_COLORS = ("#8a3ffc", "#007d79", "#b28600", "#9f1853", "#005d5d", "#570408")
+GRADIENT = "#c2311c"
+NO_GRADIENT = "#9a9a9a"
+
+
+@dataclass
+class Numbers:
+    """What is known of the numbers behind a diagram, by serial of the node."""
+
+    values: dict[int, Summary] = field(default_factory=dict)
+    gradients: dict[int, Summary] = field(default_factory=dict)
+    gradients_known: bool = False
+
+    def of(self, symbol: Symbol) -> tuple[Summary | None, Summary | None]:
+        """Return the summaries of the value and of the gradient at a symbol."""
+        node = symbol.node
+        if node is None or symbol.kind in (FOLD, CARRY):
+            return None, None
+        if node.serial not in self.values:
+            self.values[node.serial] = summarize(node.value)
+        return self.values[node.serial], self.gradients.get(node.serial)
+
+
+def shown_text(text: str, longest: int = LONGEST) -> str:
+    """Return text as a picture may show it: one line, no control or direction characters, not too long.
+
+    >>> shown_text("a\\nb")
+    'a␤b'
+    """
+    if len(text) > longest:
+        text = f"{text[: longest - 8]}…{text[-7:]}"
+    return "".join(_shown_character(c) for c in text)
+
+
+def _shown_character(c: str) -> str:
+    if c == "\n":
+        return "␤"
+    if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") and c != "\u00ad":
+        return f"⟨{ord(c):x}⟩"
+    return c
+
+
+def gradient_label(symbol: Symbol) -> str:
+    """Return what the gradient at a symbol is called: ``dh[2]``, ``dWhh``; else its own label."""
+    if symbol.kind in (VALUE, PRODUCT):
+        return "d" + symbol.label
+    return symbol.label
+
+
+def has_gradient(symbol: Symbol) -> bool:
+    """Whether a gradient flows back to a symbol."""
+    if symbol.kind == FOLD:
+        return True
+    return symbol.node is not None and symbol.node.requires_grad
+
+
+def symbol_id(symbol: Symbol) -> str:
+    """Return the id of a symbol in DOT, SVG and page."""
+    return f"n{symbol.id}"
+
+
+def wire_id(number: int, backward: bool = False) -> str:
+    """Return the id of the wire of that number in `Diagram.wires`."""
+    return f"{'g' if backward else 'e'}{number}"
+
+
+def dot_source(
+    diagram: Diagram, *, direction: str = "forward", numbers: Numbers | None = None, legend: bool = True
+) -> str:
+    """Return the DOT source of a diagram.
+
+    Parameters
+    ----------
+    diagram : Diagram
+    direction : {"forward", "backward", "both"}
+        Values flowing forward, gradients flowing back in the same places, or both.
+    numbers : Numbers, optional
+        Show range and heat strip of each node's value and gradient.
+    legend : bool
+        Explain shapes and colours below the drawing.
+    """
+    import graphviz
+
+    graph = graphviz.Digraph("minigrad", comment="drawn by minigrad")
+    graph.attr(rankdir="LR", ranksep="0.22", nodesep="0.16", bgcolor="transparent", pad="0.15")
+    graph.attr("node", fontname="Helvetica", fontsize="11", height="0.28", width="0.3", margin="0.07,0.03")
+    graph.attr("edge", arrowsize="0.6", color="#555555", fontname="Helvetica", fontsize="9")
+    if legend:
+        kinds = {s.kind for s in diagram.symbols}
+        graph.attr(label=_legend(kinds, direction, bool(_carry_wires(diagram))), labelloc="b")
+    else:
+        graph.attr(label="")
+    group = _groups(diagram)
+    by_step: dict[int | None, list[Symbol]] = {}
+    for symbol in diagram.symbols:
+        by_step.setdefault(symbol.step if diagram.inputs(symbol) else _step_of_leaf(diagram, symbol), []).append(
+            symbol
+        )
+    for step in sorted(by_step, key=lambda s: (s is None, s or 0)):
+        symbols = by_step[step]
+        if step is None:
+            for symbol in symbols:
+                _node(graph, diagram, symbol, direction, numbers, group)
+            continue
+        with graph.subgraph(name=f"cluster_{step}") as cluster:
+            cluster.attr(
+                label=f"t = {step}", style="rounded", color="#b0b0b0", fontname="Helvetica", fontsize="10",
+                labeljust="l", margin="9", id=f"step{step}", **{"class": "step"},
+            )  # fmt: skip
+            for symbol in symbols:
+                _node(cluster, diagram, symbol, direction, numbers, group)
+    _wires(graph, diagram, direction, group)
+    return str(graph.source)
+
+
+def _step_of_leaf(diagram: Diagram, symbol: Symbol) -> int | None:
+    """The initial state stands before the first step, in no cluster."""
+    if symbol.step is None:
+        return None
+    return symbol.step if any(s.step == symbol.step for s in diagram.outputs(symbol)) else None
+
+
+def _groups(diagram: Diagram) -> dict[int, str]:
+    """Return the group of each symbol that lies on a carry's line."""
+    return {i: f"lane{number}" for number, lane in enumerate(lanes(diagram)) for i in lane.symbols}
+
+
+def _carry_wires(diagram: Diagram) -> list[Wire]:
+    return [wire for wire in diagram.wires if is_carry(diagram, wire)]
+
+
+def is_carry(diagram: Diagram, wire: Wire) -> bool:
+    """Whether a wire leads from one step into a later one."""
+    source, target = diagram.symbols[wire.source], diagram.symbols[wire.target]
+    if FOLD in (source.kind, target.kind):
+        return target.step is not None or target.kind == FOLD
+    if target.kind == CARRY:
+        return True
+    return source.step is not None and target.step is not None and source.step < target.step
+
+
+def _label(symbol: Symbol, direction: str, numbers: Numbers | None) -> str:
+    import graphviz
+
+    written = gradient_label(symbol) if direction == "backward" else symbol.label
+    lines = [shown_text(line) for line in written.split("\n")] if symbol.kind != VALUE else None
+    if lines is None:
+        # The primitive view writes name and shape on two lines; a name itself holds none that we keep.
+        head, line, shape = written.rpartition("\n")
+        lines = [shown_text(head), shape] if line and (shape == "scalar" or "×" in shape or shape.isdigit()) else [shown_text(written)]
+    if numbers is None:
+        return "\\n".join(str(graphviz.escape(line)) for line in lines)
+    value, gradient = numbers.of(symbol)
+    rows = "".join(f"<tr><td>{html.escape(line)}</td></tr>" for line in lines)
+    if symbol.kind in (VALUE, PRODUCT, FUNCTION, OPERATION, JOIN) and value is not None:
+        shown = {"forward": ("value",), "backward": ("gradient",), "both": ("value", "gradient")}[direction]
+        if "value" in shown:
+            rows += _strip(value, "")
+        if "gradient" in shown:
+            if gradient is not None:
+                rows += _strip(gradient, "d ")
+            elif numbers.gradients_known:
+                rows += '<tr><td><font point-size="7">no gradient computed</font></td></tr>'
+    return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0">{rows}</table>>'
+
+
+def _strip(summary: Summary, mark: str) -> str:
+    cells = "".join(
+        f'<td width="7" height="7" fixedsize="true" bgcolor="{color}"></td>' for color in summary.colors
+    )
+    strip = f'<table border="0" cellborder="0" cellspacing="1" cellpadding="0"><tr>{cells}</tr></table>'
+    text = f'<tr><td><font point-size="7">{html.escape(mark + summary.range)}</font></td></tr>'
+    return text + (f"<tr><td>{strip}</td></tr>" if cells else "")
+
+
+def _width(symbol: Symbol) -> float:
+    longest = max(
+        len(shown_text(line)) for text in (symbol.label, gradient_label(symbol)) for line in text.split("\n")
+    )
+    return 0.085 * longest + 0.14
+
+
+def _node(
+    graph: Any,
+    diagram: Diagram,
+    symbol: Symbol,
+    direction: str,
+    numbers: Numbers | None,
+    group: Mapping[int, str],
+) -> None:
+    shape, style, outline, fill = LOOKS[symbol.kind]
+    classes = ["symbol", symbol.kind]
+    attributes: dict[str, str] = {}
+    if direction == "backward" and not has_gradient(symbol):
+        outline, attributes["fontcolor"] = NO_GRADIENT, NO_GRADIENT
+        classes.append("uncomputed")
+    elif direction == "backward" and symbol.kind == VALUE:
+        outline = GRADIENT
+    if symbol.kind in (OPERATION, JOIN) and numbers is None and len(symbol.label) <= 2:
+        attributes.update(fixedsize="true", width="0.27", height="0.27", margin="0")
+    elif symbol.kind in (OPERATION, JOIN):
+        shape, attributes["width"] = "ellipse", f"{_width(symbol):.2f}"
+    elif numbers is None:
+        attributes["width"] = f"{_width(symbol):.2f}"
+    if symbol.id in group:
+        attributes["group"] = group[symbol.id]
+    attributes["class"] = " ".join(classes)
+    graph.node(
+        symbol_id(symbol), _label(symbol, direction, numbers), id=symbol_id(symbol), shape=shape, style=style,
+        color=outline, fillcolor=fill, **attributes,
+    )  # fmt: skip
+
+
+def _wires(graph: Any, diagram: Diagram, direction: str, group: Mapping[int, str]) -> None:
+    colors: dict[str, str] = {}
+    for number, wire in enumerate(diagram.wires):
+        source, target = diagram.symbols[wire.source], diagram.symbols[wire.target]
+        ends = symbol_id(source), symbol_id(target)
+        classes = ["wire"]
+        attributes: dict[str, str] = {}
+        if is_carry(diagram, wire):
+            lane = group.get(source.id) or group.get(target.id) or source.text
+            color = colors.setdefault(lane, CARRY_COLORS[len(colors) % len(CARRY_COLORS)])
+            attributes.update(minlen="2", weight="100", penwidth="2.2", color=color)
+            classes += ["carry", f"carry{list(colors).index(lane) % len(CARRY_COLORS)}"]
+        elif group.get(source.id) and group.get(source.id) == group.get(target.id):
+            attributes["weight"] = "100"
+        if target.step is None and target.kind == VALUE and source.kind == VALUE:
+            attributes["weight"] = "0"  # the total loss must not pull on the steps
+        flows = has_gradient(source)
+        if direction == "backward":
+            classes.append("gradient" if flows else "uncomputed")
+            attributes["style"] = "dashed" if flows else "dotted"
+            attributes["dir"] = "back" if flows else "none"
+            if "carry" not in classes:
+                attributes["color"] = GRADIENT if flows else NO_GRADIENT
+        attributes["class"] = " ".join(classes)
+        graph.edge(*ends, id=wire_id(number), **attributes)
+        if direction == "both" and flows:
+            label = shown_text(gradient_label(source)) if source.kind == VALUE else ""
+            graph.edge(
+                *ends[::-1], id=wire_id(number, True), constraint="false", style="dashed", color=GRADIENT,
+                fontcolor=GRADIENT, fontsize="8", label=_quoted(label), arrowsize="0.5",
+                **{"class": "wire gradient"},
+            )  # fmt: skip
+
+
+def _quoted(text: str) -> str:
+    import graphviz
+
+    return str(graphviz.escape(text)) if text else ""
+
+
+_EXPLAINED = {
+    VALUE: "value",
+    PRODUCT: "product with a parameter",
+    FUNCTION: "activation or function",
+    OPERATION: "operation",
+    JOIN: "join",
+    FOLD: "steps folded",
+}
+
+
+def _legend(kinds: set[str], direction: str, carries: bool) -> str:
+    cells = []
+    for kind, words in _EXPLAINED.items():
+        if kind not in kinds:
+            continue
+        _, style, outline, _ = LOOKS[kind]
+        sample = {OPERATION: "○", JOIN: "○"}.get(kind)
+        if sample:
+            words = "operation: + − * elementwise" if kind == OPERATION else "# join: sum or concatenation"
+            cells.append(f'<td><font color="{outline}">○</font> {words}</td>')
+        elif kind == FUNCTION:
+            cells.append(f'<td><font color="{outline}">⬭</font> {words}</td>')
+        else:
+            rounded = ' style="rounded"' if "rounded" in style else ""
+            cells.append(f'<td border="1" color="{outline}"{rounded}>{words}</td>')
+    if direction == "backward":
+        cells.append(f'<td><font color="{GRADIENT}">┄◂</font> gradient, flowing back</td>')
+        cells.append(f'<td><font color="{NO_GRADIENT}">┈</font> no gradient computed</td>')
+    if direction == "both":
+        cells.append(f'<td><font color="{GRADIENT}">┄◂</font> gradient, flowing back</td>')
+    if carries:
+        cells.append(f'<td><font color="{CARRY_COLORS[0]}">━</font> carried to the next step</td>')
+    return (
+        '<<font point-size="9"><table border="0" cellborder="0" cellspacing="6" cellpadding="2">'
+        f"<tr>{''.join(cells)}</tr></table></font>>"
+    )
+
+
+def tooltips(diagram: Diagram, numbers: Numbers) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what each symbol and each wire says when pointed at, by id."""
+    of_symbols = {symbol_id(s): _tooltip(s, numbers) for s in diagram.symbols}
+    of_wires = {}
+    for number, wire in enumerate(diagram.wires):
+        source, target = diagram.symbols[wire.source], diagram.symbols[wire.target]
+        head = f"{_named(source)} → {_named(target)}"
+        tail = _tooltip(source, numbers, head=False)
+        of_wires[wire_id(number)] = f"{head}\n{tail}" if tail else head
+        if has_gradient(source):
+            back = f"{_named(target)} → {_named(source)}: part of d{_named(source)}"
+            of_wires[wire_id(number, True)] = back
+    return of_symbols, of_wires
+
+
+def _named(symbol: Symbol) -> str:
+    return " ".join(shown_text(line, 200) for line in symbol.label.split("\n"))
+
+
+def _tooltip(symbol: Symbol, numbers: Numbers, head: bool = True) -> str:
+    lines: list[str] = []
+    if head:
+        lines.append(_named(symbol) if symbol.kind != PRODUCT else f"{_named(symbol)} (parameter)")
+        folded = [n.label for n in symbol.nodes[:-1] if n.name]
+        if folded:
+            lines.append("folded in: " + ", ".join(shown_text(label, 200) for label in folded))
+    value, gradient = numbers.of(symbol)
+    if value is not None:
+        shape = " × ".join(map(str, value.shape)) or "scalar"
+        lines.append(f"value: {shape}, {value.range}")
+        if gradient is not None:
+            lines.append(f"gradient: {gradient.range}")
+        elif numbers.gradients_known or not has_gradient(symbol):
+            lines.append("gradient: not computed")
+    for parameter in symbol.parameters:
+        what = shown_text(parameter.label, 200)
+        lines.append(f"{what}: {' × '.join(map(str, parameter.shape))}, {summarize(parameter.value).range}")
+        own = numbers.gradients.get(parameter.serial)
+        if own is not None:
+            lines.append(f"d{what}: {own.range}")
+    return "\n".join(lines)
+
+
+def edge_list(diagram: Diagram, limit: int = 2000) -> str:
+    """Return the wires as text, for those who cannot see the picture."""
+    lines = [
+        f"{_named(diagram.symbols[w.source])} to {_named(diagram.symbols[w.target])}"
+        for w in diagram.wires[:limit]
+    ]
+    if len(diagram.wires) > limit:
+        lines.append(f"and {len(diagram.wires) - limit} more")
+    return "; ".join(lines)
+
+
+def carried(diagram: Diagram) -> Sequence[str]:
+    """Return the names of what is carried from step to step."""
+    return tuple(dict.fromkeys(diagram.symbols[w.source].text for w in _carry_wires(diagram)))
