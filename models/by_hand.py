@@ -56,7 +56,8 @@ def sigmoid(z: Array) -> Array:
 def softmax(o: Array) -> Array:
     """Return exp(o) over its sum in each column, `o (features, batch)`."""
     e = np.exp(o - o.max(axis=0))
-    return e / e.sum(axis=0)
+    p: Array = e / e.sum(axis=0)
+    return p
 
 
 IDENTITY = Activation(lambda z: z, lambda z: np.ones_like(z))
@@ -66,7 +67,8 @@ ACTIVATIONS = {"identity": IDENTITY, "tanh": TANH, "sigmoid": SIGMOID}
 
 
 def _column_sum(d: Array) -> Array:
-    return d.sum(axis=1, keepdims=True)
+    total: Array = d.sum(axis=1, keepdims=True)
+    return total
 
 
 def elman(parameters: Mapping[str, Array], tokens: Array, targets: Array, h0: Array) -> ByHand:

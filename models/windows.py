@@ -26,7 +26,7 @@ def _series(series: ArrayLike, what: str, ndims: tuple[int, ...] = (1, 2)) -> Ar
     if array.ndim not in ndims:
         wanted = " or ".join({1: "(values,)", 2: "(values, features)"}[n] for n in ndims)
         raise DataError(f"{what}: the series has shape {array.shape}; expected {wanted}")
-    if array.dtype.kind == "f":
+    if array.dtype.kind == "f" and array.size:
         bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
         if bad.size:
             more = f", and at {bad.size - 1} more places" if bad.size > 1 else ""
