@@ -9,6 +9,7 @@ backward drawing the same coordinates.
 from __future__ import annotations
 
 import html
+import itertools
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,9 +92,9 @@ def symbol_id(symbol: Symbol) -> str:
     return f"n{symbol.id}"
 
 
-def wire_id(number: int, backward: bool = False) -> str:
+def wire_id(number: int) -> str:
     """Return the id of the wire of that number in `Diagram.wires`."""
-    return f"{'g' if backward else 'e'}{number}"
+    return f"e{number}"
 
 
 def dot_source(
@@ -114,7 +115,7 @@ def dot_source(
     import graphviz
 
     graph = graphviz.Digraph("minigrad", comment="drawn by minigrad")
-    graph.attr(rankdir="LR", ranksep="0.22", nodesep="0.16", bgcolor="transparent", pad="0.15")
+    graph.attr(rankdir="LR", newrank="true", ranksep="0.22", nodesep="0.16", bgcolor="transparent", pad="0.15")
     graph.attr("node", fontname="Helvetica", fontsize="11", height="0.28", width="0.3", margin="0.07,0.03")
     graph.attr("edge", arrowsize="0.6", color="#555555", fontname="Helvetica", fontsize="9")
     if legend:
@@ -171,44 +172,51 @@ def is_carry(diagram: Diagram, wire: Wire) -> bool:
     return source.step is not None and target.step is not None and source.step < target.step
 
 
+def _lines(text: str) -> list[str]:
+    """Split a label: the primitive view writes a name and below it a shape; a newline of a name is none."""
+    head, newline, shape = text.rpartition("\n")
+    if newline and (shape == "scalar" or all(size.strip().isdigit() for size in shape.split("×"))):
+        return [shown_text(head), shape]
+    return [shown_text(text)]
+
+
 def _label(symbol: Symbol, direction: str, numbers: Numbers | None) -> str:
     import graphviz
 
-    written = gradient_label(symbol) if direction == "backward" else symbol.label
-    lines = [shown_text(line) for line in written.split("\n")] if symbol.kind != VALUE else None
-    if lines is None:
-        # The primitive view writes name and shape on two lines; a name itself holds none that we keep.
-        head, line, shape = written.rpartition("\n")
-        lines = [shown_text(head), shape] if line and (shape == "scalar" or "×" in shape or shape.isdigit()) else [shown_text(written)]
-    if numbers is None:
+    lines = _lines(gradient_label(symbol) if direction == "backward" else symbol.label)
+    below = gradient_label(symbol) if direction == "both" and symbol.kind in (VALUE, PRODUCT) else ""
+    if not has_gradient(symbol) and not symbol.parameters:
+        below = ""
+    if numbers is None and not below:
         return "\\n".join(str(graphviz.escape(line)) for line in lines)
-    value, gradient = numbers.of(symbol)
     rows = "".join(f"<tr><td>{html.escape(line)}</td></tr>" for line in lines)
-    if symbol.kind in (VALUE, PRODUCT, FUNCTION, OPERATION, JOIN) and value is not None:
-        shown = {"forward": ("value",), "backward": ("gradient",), "both": ("value", "gradient")}[direction]
-        if "value" in shown:
-            rows += _strip(value, "")
-        if "gradient" in shown:
-            if gradient is not None:
-                rows += _strip(gradient, "d ")
-            elif numbers.gradients_known:
-                rows += '<tr><td><font point-size="7">no gradient computed</font></td></tr>'
+    value, gradient = numbers.of(symbol) if numbers is not None else (None, None)
+    counted = symbol.kind in (VALUE, PRODUCT, FUNCTION, OPERATION, JOIN) and value is not None
+    if counted and direction != "backward":
+        rows += _strip(value)
+    if below:
+        named = html.escape(_lines(below)[0])
+        rows += f'<tr><td><font point-size="9" color="{GRADIENT}">{named}</font></td></tr>'
+    if counted and direction != "forward":
+        if gradient is not None:
+            rows += _strip(gradient)
+        elif numbers is not None and numbers.gradients_known:
+            rows += '<tr><td><font point-size="7">no gradient computed</font></td></tr>'
     return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0">{rows}</table>>'
 
 
-def _strip(summary: Summary, mark: str) -> str:
+def _strip(summary: Summary | None) -> str:
+    assert summary is not None
     cells = "".join(
         f'<td width="7" height="7" fixedsize="true" bgcolor="{color}"></td>' for color in summary.colors
     )
     strip = f'<table border="0" cellborder="0" cellspacing="1" cellpadding="0"><tr>{cells}</tr></table>'
-    text = f'<tr><td><font point-size="7">{html.escape(mark + summary.range)}</font></td></tr>'
+    text = f'<tr><td><font point-size="7">{html.escape(summary.range)}</font></td></tr>'
     return text + (f"<tr><td>{strip}</td></tr>" if cells else "")
 
 
 def _width(symbol: Symbol) -> float:
-    longest = max(
-        len(shown_text(line)) for text in (symbol.label, gradient_label(symbol)) for line in text.split("\n")
-    )
+    longest = max(len(line) for text in (symbol.label, gradient_label(symbol)) for line in _lines(text))
     return 0.085 * longest + 0.14
 
 
@@ -260,7 +268,12 @@ def _wires(graph: Any, diagram: Diagram, direction: str, group: Mapping[int, str
         if target.step is None and target.kind == VALUE and source.kind == VALUE:
             attributes["weight"] = "0"  # the total loss must not pull on the steps
         flows = has_gradient(source)
-        if direction == "backward":
+        color = attributes.get("color", "#555555")
+        if direction == "both" and flows:
+            # Two lines of one edge: the layout of the values stands still, and the gradient runs beside.
+            classes.append("both")
+            attributes.update(dir="both", color=f"{color}:{GRADIENT}")
+        elif direction == "backward":
             classes.append("gradient" if flows else "uncomputed")
             attributes["style"] = "dashed" if flows else "dotted"
             attributes["dir"] = "back" if flows else "none"
@@ -268,19 +281,30 @@ def _wires(graph: Any, diagram: Diagram, direction: str, group: Mapping[int, str
                 attributes["color"] = GRADIENT if flows else NO_GRADIENT
         attributes["class"] = " ".join(classes)
         graph.edge(*ends, id=wire_id(number), **attributes)
-        if direction == "both" and flows:
-            label = shown_text(gradient_label(source)) if source.kind == VALUE else ""
-            graph.edge(
-                *ends[::-1], id=wire_id(number, True), constraint="false", style="dashed", color=GRADIENT,
-                fontcolor=GRADIENT, fontsize="8", label=_quoted(label), arrowsize="0.5",
-                **{"class": "wire gradient"},
-            )  # fmt: skip
+    _keep_steps_apart(graph, diagram)
 
 
-def _quoted(text: str) -> str:
-    import graphviz
-
-    return str(graphviz.escape(text)) if text else ""
+def _keep_steps_apart(graph: Any, diagram: Diagram) -> None:
+    """Let each step begin where the one before has ended; overlapping, they would make a staircase."""
+    first: dict[int, list[int]] = {}
+    last: dict[int, list[int]] = {}
+    for symbol in diagram.symbols:
+        step = symbol.step
+        if step is None:
+            continue
+        if not any(s.step == step for s in diagram.outputs(symbol)):
+            last.setdefault(step, []).append(symbol.id)
+        if not any(s.step == step for s in diagram.inputs(symbol)):
+            first.setdefault(step, []).append(symbol.id)
+    steps = [step for step in sorted(first) if step in last]
+    for before, after in itertools.pairwise(steps):
+        # One point between them, and not a wire from each to each.
+        point = f"between{after}"
+        graph.node(point, "", shape="point", width="0", height="0", style="invis", id=point)
+        for i in last[before]:
+            graph.edge(f"n{i}", point, style="invis", weight="0", minlen="1")
+        for i in first[after]:
+            graph.edge(point, f"n{i}", style="invis", weight="0", minlen="1")
 
 
 _EXPLAINED = {
@@ -304,7 +328,7 @@ def _legend(kinds: set[str], direction: str, carries: bool) -> str:
             words = "operation: + − * elementwise" if kind == OPERATION else "# join: sum or concatenation"
             cells.append(f'<td><font color="{outline}">○</font> {words}</td>')
         elif kind == FUNCTION:
-            cells.append(f'<td><font color="{outline}">⬭</font> {words}</td>')
+            cells.append(f'<td><font color="{outline}">●</font> {words}</td>')
         else:
             rounded = ' style="rounded"' if "rounded" in style else ""
             cells.append(f'<td border="1" color="{outline}"{rounded}>{words}</td>')
@@ -331,8 +355,7 @@ def tooltips(diagram: Diagram, numbers: Numbers) -> tuple[dict[str, str], dict[s
         tail = _tooltip(source, numbers, head=False)
         of_wires[wire_id(number)] = f"{head}\n{tail}" if tail else head
         if has_gradient(source):
-            back = f"{_named(target)} → {_named(source)}: part of d{_named(source)}"
-            of_wires[wire_id(number, True)] = back
+            of_wires[wire_id(number)] += f"\nback along it: part of d{_named(source)}"
     return of_symbols, of_wires
 
 

@@ -8,10 +8,11 @@ from functools import cached_property
 from pathlib import Path
 
 from minigrad import Node
-from visualize.diagram import Diagram
+from visualize.diagram import VALUE, Diagram
 from visualize.dot import Numbers, dot_source
 from visualize.errors import DrawingError
 from visualize.files import marked, write
+from visualize.fold import UNFOLDED
 from visualize.fold import fold as folded
 from visualize.render import render
 from visualize.summary import gradients, summarize
@@ -41,7 +42,7 @@ class Drawing:
             raise DrawingError(f"direction is 'forward', 'backward' or 'both', not {direction!r}")
         self.outputs = tuple(outputs)
         self.view, self.direction, self.fold, self.values = view, direction, fold, values
-        self.diagram = folded(view_of(self.outputs, view, loss=True), fold)
+        self.diagram = _without_far_sums(folded(view_of(self.outputs, view, loss=True), fold))
         self.title = title or self._title()
 
     def _title(self) -> str:
@@ -122,6 +123,21 @@ class Drawing:
 
     def __repr__(self) -> str:
         return f"<drawing: {self.title}, {len(self.diagram.symbols)} symbols>"
+
+
+def _without_far_sums(diagram: Diagram) -> Diagram:
+    """Leave out the total of the losses where it would gather wires from more than ten unfolded steps.
+
+    Those wires would run the length of the drawing beside everything else; the losses of the steps stay.
+    """
+    far = {
+        s.id
+        for s in diagram.symbols
+        if s.kind == VALUE
+        and not diagram.outputs(s)
+        and len({i.step for i in diagram.inputs(s)} - {None}) > UNFOLDED
+    }
+    return diagram.subset(s.id for s in diagram.symbols if s.id not in far) if far else diagram
 
 
 def draw(

@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 
 from visualize.diagram import Diagram, Symbol, parameter_names
-from visualize.dot import CARRY_COLORS, GRADIENT, Numbers, edge_list, shown_text, symbol_id, tooltips
+from visualize.dot import CARRY_COLORS, GRADIENT, Numbers, edge_list, shown_text, symbol_id, tooltips, wire_id
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
@@ -38,12 +38,15 @@ def style() -> str:
     for number, color in enumerate(_DARK_CARRIES):
         dark.append(f".carry{number} > path {{ stroke: {color} }}")
         dark.append(f".carry{number} > polygon {{ stroke: {color}; fill: {color} }}")
+    dark.append(".wire.both > path:nth-of-type(2) { stroke: #ff8a75 }")
+    dark.append(".wire.both > polygon:nth-of-type(2) { stroke: #ff8a75; fill: #ff8a75 }")
     scoped = _scoped(dark)
     light = _scoped(
         [
             "text { font-family: Helvetica, Arial, 'Liberation Sans', sans-serif }",
             ".symbol:hover > path, .symbol:hover > polygon, .symbol:hover > ellipse { stroke-width: 2.5 }",
             ".wire:hover > path { stroke-width: 3 }",
+            ".wire.both > path:nth-of-type(2) { stroke-dasharray: 4 2 }",
         ]
     )
     return f"{light}\n@media (prefers-color-scheme: dark) {{\n{scoped}\n}}"
@@ -81,7 +84,7 @@ def finish(
     root.set("aria-labelledby", "drawing-title drawing-desc")
     of_symbols, of_wires = tooltips(diagram, numbers)
     by_id = {symbol_id(s): s for s in diagram.symbols}
-    wires = {f"{mark}{n}": wire for n, wire in enumerate(diagram.wires) for mark in "eg"}
+    wires = {wire_id(n): wire for n, wire in enumerate(diagram.wires)}
     for group in root.iter(f"{{{_SVG}}}g"):
         key = group.get("id", "")
         label = group.find(f"{{{_SVG}}}title")
