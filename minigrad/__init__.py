@@ -9,7 +9,7 @@ Computing with nodes records a graph; everything else is a reading of it.
 >>> loss = mg.squared_error(mg.tanh(W @ x), [[1.0]])
 >>> loss.backward()
 >>> W.grad.round(4)
-array([[-0.2003]])
+array([[-0.2002]])
 """
 
 from __future__ import annotations
@@ -73,7 +73,12 @@ from minigrad.roll import Rolled, roll
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from minigrad.numpy_protocols import PROTOCOL_FUNCTIONS as PROTOCOL_FUNCTIONS
+    from minigrad import derivation as derivation
+    from minigrad import optimizers as optimizers
+    from minigrad import testing as testing
+    from minigrad.compiler import compile as compile
+    from minigrad.testing import detect_anomaly as detect_anomaly
+    from minigrad.testing import gradcheck as gradcheck
 
 __all__ = sorted(name for name in globals() if not name.startswith("_") and name != "annotations")
 

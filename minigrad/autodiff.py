@@ -1,9 +1,9 @@
 """The backward pass: nodes are visited against the order of recording, and each collects its gradient.
 
 One sweep serves numbers and recorded gradients alike.  When a node is reached, all of its users have been
-visited, since they were recorded later; its gradient is the sum over its *uses* of the vjp of each use
-(reverse accumulation: Werbos 1990 for networks in time, Griewank & Walther 2008, ch. 3).  What differs is how
-that sum is formed:
+visited, since they were recorded later, and each of its *uses* has sent the vjp of the gradient there; the
+sum is the node's gradient (reverse accumulation: Werbos 1990 for networks in time, Griewank & Walther 2008,
+ch. 3).  What differs is how that sum is formed:
 
 - on numbers, a sum of products over time ``sum_t g_t x_t^T`` is one product;
 - recorded, it is one `accumulate` node whose inputs are the contributions, each with the step of its use.
@@ -40,60 +40,68 @@ class Use(NamedTuple):
 
 
 Gradient: TypeAlias = Any  # an Array, or a Node of the recorded backward pass
-Total: TypeAlias = Callable[[Node, list[Use], Gradient | None], Gradient]
+Send: TypeAlias = Callable[[Any, Node, int, Node], Any]
+Total: TypeAlias = Callable[[Node, list[Any]], Gradient]
 
 
 def _sweep(
-    seeds: Sequence[tuple[Node, Gradient]], needed: set[int] | None, total: Total
+    seeds: Sequence[tuple[Node, Gradient]], needed: set[int] | None, send: Send, total: Total
 ) -> Iterator[tuple[Node, Gradient]]:
     """Yield each node behind the seeds with its gradient, users before what they use.
 
-    `needed` holds the serials of the nodes that a gradient is wanted for; None stands for all nodes with a
-    parameter behind them.  `total` forms the gradient of a node from its uses and its seed.
+    Parameters
+    ----------
+    seeds : sequence of (Node, gradient)
+        Where to begin, and the gradient that arrives there.
+    needed : set of int or None
+        The serials of the nodes that take part; None stands for all with a parameter behind them.
+    send : callable
+        ``send(g, user, position, operand)`` is what a use adds to the gradient of its operand.
+    total : callable
+        ``total(node, addends)`` is the gradient of a node, formed of all that was sent to it.
     """
-    pending: dict[int, tuple[Node, list[Use]]] = {}
-    arriving: dict[int, Gradient] = {}
+    pending: dict[int, tuple[Node, list[Any]]] = {}
     heap: list[int] = []  # serials, negated: the latest comes first
+    push, pop = heapq.heappush, heapq.heappop
     for node, g in seeds:
         if node.serial not in pending:
             pending[node.serial] = (node, [])
-            arriving[node.serial] = g
-            heapq.heappush(heap, -node.serial)
-        else:
-            arriving[node.serial] = arriving[node.serial] + g
-    push, pop = heapq.heappush, heapq.heappop
-    new_use = tuple.__new__
+            push(heap, -node.serial)
+        pending[node.serial][1].append(g)
     while heap:
-        serial = -pop(heap)
-        node, uses = pending.pop(serial)
-        g = total(node, uses, arriving.pop(serial, None) if arriving else None)
+        node, addends = pending.pop(-pop(heap))
+        g = total(node, addends)
         yield node, g
         primitive = node.primitive
-        if primitive is None:
+        if primitive is None or not primitive.is_differentiable:
             continue
         rules = primitive.vjps
-        for position, operand in enumerate(node.inputs):
-            wanted = operand.requires_grad if needed is None else operand.serial in needed
-            if wanted and (primitive.variadic or rules[position] is not None):
-                entry = pending.get(operand.serial)
-                if entry is None:
-                    pending[operand.serial] = (operand, [new_use(Use, (g, node, position))])
-                    push(heap, -operand.serial)
+        variadic = primitive.variadic
+        position = -1
+        for operand in node.inputs:
+            position += 1
+            if (operand.requires_grad if needed is None else operand.serial in needed) and (
+                variadic or rules[position] is not None
+            ):
+                addend = send(g, node, position, operand)
+                serial = operand.serial
+                if serial in pending:
+                    pending[serial][1].append(addend)
                 else:
-                    entry[1].append(new_use(Use, (g, node, position)))
+                    pending[serial] = (operand, [addend])
+                    push(heap, -serial)
 
 
-# -- one use -----------------------------------------------------------------------------------------
+# -- on numbers --------------------------------------------------------------------------------------
 
 
-def _vjp(use: Use, operand: Node) -> Array:
+def _vjp(g: Any, user: Node, position: int, operand: Node) -> Array:
     """Return what one use contributes to the gradient of its operand, on numbers."""
-    g, user, position = use
     primitive = user.primitive
     assert primitive is not None
-    inputs = user.inputs
     rule = primitive.vjp(position) if primitive.variadic else primitive.vjps[position]
     assert rule is not None
+    inputs = user.inputs
     if user.attributes:
         result = rule(g, user.value, *[x.value for x in inputs], **user.attributes)
     elif len(inputs) == 2:
@@ -108,9 +116,75 @@ def _vjp(use: Use, operand: Node) -> Array:
     return result  # type: ignore[no-any-return]
 
 
-def _recorded_vjp(use: Use, operand: Node) -> Node:
+def _send(g: Any, user: Node, position: int, operand: Node) -> Any:
+    """Return a contribution as numbers, or the use itself where many uses may be cheaper together."""
+    primitive = user.primitive
+    if primitive is not None and position in primitive.merged:
+        return Use(g, user, position)
+    return _vjp(g, user, position, operand)
+
+
+def _total(node: Node, addends: list[Any]) -> Array:
+    """Return the gradient of a node as numbers."""
+    if len(addends) == 1:
+        g = addends[0]
+        if type(g) is Use:
+            g = _vjp(*g, node)
+    else:
+        addends = _evaluated(node, addends)
+        g = addends[0]
+        if len(addends) > 1:
+            g = g + addends[1]
+            for addend in addends[2:]:
+                g = np.add(g, addend, out=g) if type(g) is np.ndarray else g + addend
+    return g  # type: ignore[no-any-return]
+
+
+def _evaluated(node: Node, addends: list[Any]) -> list[Any]:
+    """Return the addends as numbers; uses that one operation can serve come as their sum."""
+    numbers = []
+    groups: dict[tuple[int, int], list[Use]] = {}
+    for addend in addends:
+        if type(addend) is Use:
+            groups.setdefault((id(addend.user.primitive), addend.position), []).append(addend)
+        else:
+            numbers.append(addend)
+    for (_, position), uses in groups.items():
+        merged = None
+        if len(uses) > 1:
+            primitive = uses[0].user.primitive
+            assert primitive is not None
+            merged = primitive.merged[position]([(use.g, use.user) for use in uses])
+        if merged is not None and merged.shape == node.shape:
+            numbers.append(merged.astype(node.dtype, copy=False))
+        else:
+            numbers.extend(_vjp(*use, node) for use in uses)
+    return numbers
+
+
+def _observed_total(node: Node, addends: list[Any]) -> Array:
+    """As `_total`, and tell the observer (anomaly detection) of the gradient."""
+    users = [addend.user for addend in addends if type(addend) is Use]
+    g = _total(node, addends)
+    assert state.observer is not None
+    state.observer.gradient(node, users, g)
+    return g
+
+
+def _sweep_numbers(
+    seeds: Sequence[tuple[Node, Array]], needed: set[int] | None
+) -> Iterator[tuple[Node, Array]]:
+    """Sweep on numbers; under an observer every use is kept apart, so that it can be named."""
+    if state.observer is None:
+        return _sweep(seeds, needed, _send, _total)
+    return _sweep(seeds, needed, lambda g, user, position, operand: Use(g, user, position), _observed_total)
+
+
+# -- recorded ----------------------------------------------------------------------------------------
+
+
+def _recorded_vjp(g: Any, user: Node, position: int, operand: Node) -> Node:
     """Return what one use contributes, recorded with the step of that use."""
-    g, user, position = use
     primitive = user.primitive
     assert primitive is not None
     rule = primitive.vjp(position)
@@ -127,53 +201,8 @@ def _recorded_vjp(use: Use, operand: Node) -> Node:
     return result
 
 
-# -- the sum over uses -------------------------------------------------------------------------------
-
-
-def _total(node: Node, uses: list[Use], seed: Gradient | None) -> Array:
-    """Return the gradient of a node as numbers."""
-    if len(uses) == 1 and seed is None:
-        g = _vjp(uses[0], node)
-    else:
-        addends = [] if seed is None else [seed]
-        addends += _addends(node, uses)
-        if len(addends) == 1:
-            g = addends[0]
-        else:
-            g = addends[0] + addends[1]
-            for addend in addends[2:]:
-                g = np.add(g, addend, out=g) if type(g) is np.ndarray else g + addend
-    if state.observer is not None:
-        _observe_gradient(node, uses, g)
-    return g  # type: ignore[no-any-return]
-
-
-def _addends(node: Node, uses: list[Use]) -> list[Array]:
-    """Return the contributions of several uses; those that one product can form come as their sum."""
-    mergeable: dict[tuple[int, int], list[tuple[Array, Node]]] = {}
-    addends = []
-    for use in uses:
-        primitive = use.user.primitive
-        assert primitive is not None
-        if use.position in primitive.merged:
-            mergeable.setdefault((id(primitive), use.position), []).append((use.g, use.user))
-        else:
-            addends.append(_vjp(use, node))
-    for (_, position), group in mergeable.items():
-        primitive = group[0][1].primitive
-        assert primitive is not None
-        merged = primitive.merged[position](group) if len(group) > 1 else None
-        if merged is not None and merged.shape == node.shape:
-            addends.append(merged.astype(node.dtype, copy=False))
-        else:
-            addends.extend(_vjp(Use(g, user, position), node) for g, user in group)
-    return addends
-
-
-def _recorded_total(node: Node, uses: list[Use], seed: Gradient | None) -> Node:
+def _recorded_total(node: Node, addends: list[Node]) -> Node:
     """Return the gradient of a node as a recorded node, named after it: ``dh[3]`` for ``h[3]``."""
-    addends: list[Node] = [] if seed is None else [seed]
-    addends += [_recorded_vjp(use, node) for use in uses]
     if len(addends) == 1 and (node.name is None or addends[0].attributes.get("seed")):
         return addends[0]
     before, state.step = state.step, node.step
@@ -188,13 +217,6 @@ def _recorded_total(node: Node, uses: list[Use], seed: Gradient | None) -> Node:
     return total
 
 
-def _observe_gradient(node: Node, uses: list[Use], g: Array) -> None:
-    from minigrad.testing import check_gradient
-
-    if getattr(state.observer, "checks_gradients", False):
-        check_gradient(node, [use.user for use in uses], g)
-
-
 # -- what users call ---------------------------------------------------------------------------------
 
 
@@ -206,12 +228,9 @@ def backward(output: Node, gradient: ArrayLike | None = None) -> None:
             "and mind that mg.no_grad() and mg.stop_gradient cut the graph"
         )
     seed = _seed(output, gradient)
-    found: dict[int, Array] = {}
-    for node, g in _sweep([(output, seed)], None, _total):
+    for node, g in _sweep_numbers([(output, seed)], None):
         if node.primitive is None:
-            owned = _owned(g)
-            node.grad = owned if node.grad is None else node.grad + owned
-            found[node.serial] = g
+            node.grad = _owned(g) if node.grad is None else node.grad + g
 
 
 @overload
@@ -319,7 +338,11 @@ def grad(
     wanted = {start.serial for start in starts}
     found: dict[int, Gradient] = {}
     reached = [(end, seed) for end, seed in seeds if end.serial in needed]
-    for node, g in _sweep(reached, needed, _recorded_total if create_graph else _total):
+    if create_graph:
+        sweep = _sweep(reached, needed, _recorded_vjp, _recorded_total)
+    else:
+        sweep = _sweep_numbers(reached, needed)
+    for node, g in sweep:
         if node.serial in wanted:
             found[node.serial] = g
     results: list[Any] = []
@@ -366,19 +389,18 @@ def contributions(output: Node, node: Node) -> dict[int | None, Array]:
         raise NotConnectedError(_why_unconnected(node, [output]))
     parts: dict[int | None, Array] = {}
 
-    def total(visited: Node, uses: list[Use], seed: Gradient | None) -> Array:
-        if visited.serial != node.serial:
-            return _total(visited, uses, seed)
-        for use in uses:
-            addend = _vjp(use, node)
-            known = parts.get(use.user.step)
-            parts[use.user.step] = _owned(addend) if known is None else known + addend
-        if seed is not None:
-            parts[node.step] = parts.get(node.step, 0) + seed
-        return np.zeros(node.shape, node.dtype)  # nothing further back is needed
+    def send(g: Any, user: Node, position: int, operand: Node) -> Any:
+        if operand is not node:
+            return _send(g, user, position, operand)
+        addend = _vjp(g, user, position, operand)
+        known = parts.get(user.step)
+        parts[user.step] = _owned(addend) if known is None else known + addend
+        return addend
 
-    for visited, _ in _sweep([(output, _seed(output, None))], needed, total):
-        if visited.serial == node.serial:
+    for visited, g in _sweep([(output, _seed(output, None))], needed, send, _total):
+        if visited is node:
+            if node is output:
+                parts[node.step] = _owned(g)
             break
     ordered = sorted(parts, key=lambda t: (t is not None, t or 0))
     return {t: parts[t] for t in ordered}
@@ -459,7 +481,7 @@ def paths(output: Node, node: Node, limit: int = 1000) -> list[Path]:
             found.append(Path(way, _owned(g)))
             continue
         branches = [
-            (operand, _vjp(Use(g, at, position), operand), (*way, operand))
+            (operand, _vjp(g, at, position, operand), (*way, operand))
             for position, operand in enumerate(at.inputs)
             if operand.serial in needed and at.primitive is not None and at.primitive.vjp(position)
         ]

@@ -11,7 +11,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -32,13 +32,23 @@ _NO_ATTRIBUTES: dict[str, Any] = {}
 _next_serial = itertools.count(1).__next__
 
 
+class Observer(Protocol):
+    """Something that looks at values and gradients as they come about."""
+
+    def __call__(self, node: Node) -> None:
+        """Look at a node that was just recorded."""
+
+    def gradient(self, node: Node, users: Sequence[Node], g: Array) -> None:
+        """Look at the gradient of a node, which came from its users."""
+
+
 class _State(threading.local):
     """What recording depends on, apart for each thread."""
 
     step: int | None = None
     recording: bool = True
-    # Called with each node as it is recorded (anomaly detection); None almost always.
-    observer: Callable[[Node], None] | None = None
+    # Looks at each node as it is recorded, and at its gradient (anomaly detection); None almost always.
+    observer: Observer | None = None
     # Under tracing a program may not look at values; the text says who traces.
     tracing: str | None = None
 

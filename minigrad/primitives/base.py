@@ -67,11 +67,11 @@ class Primitive:
     variadic: bool = False
     explain: Callable[..., str | None] | None = None
     merged: dict[int, Callable[[list[tuple[Array, Node]]], Array | None]] = field(default_factory=dict)
+    # Whether a gradient flows through it at all.
+    is_differentiable: bool = field(init=False)
 
-    @property
-    def is_differentiable(self) -> bool:
-        """Whether a gradient flows through it at all."""
-        return any(vjp is not None for vjp in self.vjps)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_differentiable", any(vjp is not None for vjp in self.vjps))
 
     def vjp(self, position: int) -> Vjp | None:
         """Return the rule of the input at `position`."""

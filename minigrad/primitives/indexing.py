@@ -265,7 +265,7 @@ def _one_hot(indices: Array, depth: int, axis: int, dtype: Any) -> Array:
     return result
 
 
-_ONE_HOT = define("one_hot", _one_hot, None, text="{0}", latex="{0}")  # on paper a class is its column
+ONE_HOT = define("one_hot", _one_hot, None, text="{0}", latex="{0}")  # on paper a class is its column
 
 
 def one_hot(indices: Operand, depth: int, axis: int = 0, dtype: Any = np.float64) -> Node:
@@ -281,7 +281,7 @@ def one_hot(indices: Operand, depth: int, axis: int = 0, dtype: Any = np.float64
         indices = np.asarray(indices)
     checked_indices("one_hot", indices, depth, None, axis)
     axis = checked_axis(axis, len(indices.shape) + 1, "one_hot")
-    return apply(_ONE_HOT, (indices,), depth=int(depth), axis=axis, dtype=np.dtype(dtype))  # type: ignore[no-any-return]
+    return apply(ONE_HOT, (indices,), depth=int(depth), axis=axis, dtype=np.dtype(dtype))  # type: ignore[no-any-return]
 
 
 def checked_indices(what: str, indices: Operand, size: int, x: Node | Array | None, axis: int) -> None:
@@ -292,7 +292,12 @@ def checked_indices(what: str, indices: Operand, size: int, x: Node | Array | No
         raise UnsupportedError(
             f"{what}: {name} has dtype {array.dtype}; expected integers, the numbers of the entries to take"
         )
-    if array.size and (array.min() < 0 or array.max() >= size):
+    if array.size > 16:
+        lowest, highest = array.min(), array.max()
+    else:  # for a few indices Python is quicker than numpy
+        listed = array.ravel().tolist() or [0]
+        lowest, highest = min(listed), max(listed)
+    if array.size and (lowest < 0 or highest >= size):
         where = tuple(int(i) for i in np.argwhere((array < 0) | (array >= size))[0])
         place = f"{list(where)}" if where else ""
         of = f"{x.label} {x.shape}" if isinstance(x, Node) else f"there are {size}"

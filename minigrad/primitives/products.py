@@ -9,7 +9,7 @@ import numpy as np
 from minigrad import primitives as fn
 from minigrad.errors import ShapeError
 from minigrad.node import Array, Node, Operand
-from minigrad.primitives.base import PRODUCT, apply, define, shown
+from minigrad.primitives.base import PRODUCT, apply, binary, define, shown
 
 
 def _matmul(a: Array, b: Array) -> Array:
@@ -77,8 +77,10 @@ def matmul(a: Operand, b: Operand) -> Node:
     >>> mg.matmul(mg.constant(np.ones((2, 3))), np.ones((3, 4))).shape
     (2, 4)
     """
+    if type(a) is np.ndarray and type(b) is np.ndarray and a.ndim >= 2 and b.ndim >= 2:
+        return _matmul(a, b)  # type: ignore[return-value]
     if type(a) is Node and type(b) is Node and a.value.ndim >= 2 and b.value.ndim >= 2:
-        return fn.binary(_MATMUL, a, b)  # type: ignore[no-any-return]
+        return binary(_MATMUL, a, b)  # type: ignore[no-any-return]
     return _matmul_any(a, b)
 
 

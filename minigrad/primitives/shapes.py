@@ -156,12 +156,16 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _concat_vjp(g: Any, y: Any, *inputs: Any, axis: int, position: int) -> Any:
-    start = sum(x.shape[axis] for x in inputs[:position])
+    start = 0
+    for x in inputs[:position]:
+        start += x.shape[axis]
     cut = slice(start, start + inputs[position].shape[axis])
     return fn.getitem(g, (slice(None),) * axis + (cut,))
 
 
 def _explain_concat(*inputs: Node, axis: int) -> str:
+    if len({x.ndim for x in inputs}) > 1:
+        return "the numbers of axes differ"
     return f"all sizes but those on axis {axis} must agree"
 
 
@@ -202,9 +206,7 @@ def concat(arrays: Sequence[Operand], axis: int = 0) -> Node:
         If nothing is given, or sizes on another axis differ.
     """
     operands = _operands(arrays, "concat")
-    axis = checked_axis(axis, operands[0].ndim, f"concat of {_shown(operands[0])}")
-    if len({x.ndim for x in operands}) > 1:
-        raise ShapeError(f"concat: {', '.join(map(_shown, operands))}: the numbers of axes differ")
+    axis = checked_axis(axis, operands[0].ndim, "concat")
     return apply(_CONCAT, operands, axis=axis)  # type: ignore[no-any-return]
 
 
@@ -226,7 +228,7 @@ _STACK = define(
 def stack(arrays: Sequence[Operand], axis: int = 0) -> Node:
     """Join values of one shape along a new axis."""
     operands = _operands(arrays, "stack")
-    axis = checked_axis(axis, operands[0].ndim + 1, f"stack of {_shown(operands[0])}")
+    axis = checked_axis(axis, operands[0].ndim + 1, "stack")
     return apply(_STACK, operands, axis=axis)  # type: ignore[no-any-return]
 
 
