@@ -172,7 +172,7 @@ def _observed_total(node: Node, addends: list[Any]) -> Array:
 
 
 def _sweep_numbers(
-    seeds: Sequence[tuple[Node, Array]], needed: set[int] | None
+    seeds: Sequence[tuple[Node, Any]], needed: set[int] | None
 ) -> Iterator[tuple[Node, Array]]:
     """Sweep on numbers; under an observer every use is kept apart, so that it can be named."""
     if state.observer is None:

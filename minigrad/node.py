@@ -240,7 +240,7 @@ class Node:
         _no_values_under_tracing(self, "a condition")
         return bool(self.value)
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> Array:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
         # Without this, numpy would quietly build an array of objects.
         raise UnsupportedError(
             f"{self.label} would leave the recorded graph by becoming an array: "

@@ -46,7 +46,9 @@ _UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
 
 def _dot(a: Any, b: Any) -> Any:
     if np.ndim(_value(a)) > 2 or np.ndim(_value(b)) > 2:
-        raise UnsupportedError("np.dot of more than two axes means something else than a product: use mg.matmul")
+        raise UnsupportedError(
+            "np.dot of more than two axes means something else than a product: use mg.matmul"
+        )
     if not np.ndim(_value(a)) or not np.ndim(_value(b)):
         return fn.multiply(a, b)
     return fn.matmul(a, b)
@@ -92,7 +94,7 @@ for _name in ("concat", "permute_dims", "matrix_transpose"):  # the array API's 
         _FUNCTIONS.setdefault(getattr(np, _name), getattr(fn, _name))
 
 
-def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], options: dict[str, Any]) -> Node:
     """Record what a numpy ufunc, called with a node, means; the target of ``__array_ufunc__``."""
     if method == "reduce" and ufunc is np.add:
         return fn.sum(inputs[0], options.get("axis", 0), options.get("keepdims", False))
@@ -110,7 +112,7 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], options: d
         )
     if options:
         raise UnsupportedError(f"{name} on nodes takes no {', '.join(sorted(options))}=")
-    return function(*inputs)
+    return function(*inputs)  # type: ignore[no-any-return]
 
 
 def call_function(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -124,7 +126,9 @@ def call_function(function: Callable[..., Any], args: tuple[Any, ...], options: 
     except TypeError as error:
         if isinstance(error, UnsupportedError):
             raise
-        raise UnsupportedError(f"{name} on nodes: {error}; see the minigrad function that it stands for") from None
+        raise UnsupportedError(
+            f"{name} on nodes: {error}; see the minigrad function that it stands for"
+        ) from None
 
 
 def _instead(name: str) -> str:
@@ -132,7 +136,9 @@ def _instead(name: str) -> str:
     close = difflib.get_close_matches(name, own, n=1, cutoff=0.75)
     if close:
         return f"use mg.{close[0]}"
-    return f"write it with minigrad's functions, or take node.value to leave the graph (np.{name}(node.value))"
+    return (
+        f"write it with minigrad's functions, or take node.value to leave the graph (np.{name}(node.value))"
+    )
 
 
 def _at_least_2d(arrays: Any) -> list[Any]:

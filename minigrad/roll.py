@@ -10,6 +10,7 @@ structure, and then verified input by input: what `roll` returns is true of ever
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -215,7 +216,9 @@ class Rolled:
         return list(_gathered(node.inputs, self._places, commutes))
 
     def __repr__(self) -> str:
-        lines = [f"rolled over steps {self.first} to {self.last}, carrying {', '.join(map(repr, self.carries))}"]
+        lines = [
+            f"rolled over steps {self.first} to {self.last}, carrying {', '.join(map(repr, self.carries))}"
+        ]
         lines += [f"  {family!r}" for family in self.families if not family.is_leaf]
         return "\n".join(lines)
 
@@ -300,7 +303,7 @@ def _check_steps(nodes: Sequence[Node], steps: Mapping[int, int]) -> None:
     present = sorted({steps[n.serial] for n in nodes if n.serial in steps and not n.is_leaf})
     if not present:
         raise NotRollableError("roll: nothing was recorded inside of a step; use `with mg.step(t):`")
-    for a, b in zip(present, present[1:], strict=False):
+    for a, b in itertools.pairwise(present):
         if b != a + 1:
             raise NotRollableError(f"roll: the steps have a gap: {b} follows {a}; number them one by one")
 
@@ -356,9 +359,7 @@ def _shared(nodes: Sequence[Node], steps: Mapping[int, int]) -> set[int]:
     return {serial for serial, where in users.items() if len(where) > 1}
 
 
-def _local_key(
-    x: Node, t: int, steps: Mapping[int, int], keys: Mapping[int, Any], shared: set[int]
-) -> Any:
+def _local_key(x: Node, t: int, steps: Mapping[int, int], keys: Mapping[int, Any], shared: set[int]) -> Any:
     if x.serial in shared:
         return ("shared", x.serial)
     at = steps.get(x.serial)
@@ -381,9 +382,7 @@ def _family(members: dict[int, Node]) -> Family:
     some = next(iter(members.values()))
     named = some.name is not None
     name = some.name if some.name is not None else some.primitive.name if some.primitive else "constant"
-    return Family(
-        name, named, some.primitive, _moving(members), some.shape, some.dtype, members
-    )
+    return Family(name, named, some.primitive, _moving(members), some.shape, some.dtype, members)
 
 
 def _moving(members: Mapping[int, Node]) -> Mapping[str, Any]:

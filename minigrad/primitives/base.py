@@ -119,10 +119,11 @@ def define(name: str, value: Callable[..., Any], *vjps: Vjp | None, **rest: Any)
     return primitive
 
 
-def apply(primitive: Primitive, operands: Sequence[Operand], **attributes: Any) -> Any:
+def apply(primitive: Primitive, operands: Sequence[Operand], **attributes: Any) -> Node:
     """Carry out a primitive: on nodes it is recorded, on arrays only it is plain numpy.
 
-    Numbers and arrays that meet a node become constants; a Python number takes the node's dtype.
+    Numbers and arrays that meet a node become constants; a Python number takes the node's dtype.  The result
+    is declared a node, which is what users see; only the vjps call it on arrays.
     """
     partner = None
     for operand in operands:
@@ -130,7 +131,7 @@ def apply(primitive: Primitive, operands: Sequence[Operand], **attributes: Any) 
             partner = operand
             break
     if partner is None:
-        return primitive.value(*operands, **attributes)
+        return primitive.value(*operands, **attributes)  # type: ignore[no-any-return]
     inputs = tuple([x if type(x) is Node else lift(x, partner) for x in operands])
     try:
         value = primitive.value(*[x.value for x in inputs], **attributes)
@@ -141,18 +142,18 @@ def apply(primitive: Primitive, operands: Sequence[Operand], **attributes: Any) 
     return record(primitive, value, inputs, attributes)
 
 
-def unary(primitive: Primitive, x: Operand) -> Any:
+def unary(primitive: Primitive, x: Operand) -> Node:
     """`apply` for one operand without attributes."""
     if type(x) is Node:
         return record(primitive, primitive.value(x.value), (x,))
-    return primitive.value(np.asarray(x))
+    return primitive.value(np.asarray(x))  # type: ignore[no-any-return]
 
 
-def binary(primitive: Primitive, a: Operand, b: Operand) -> Any:
+def binary(primitive: Primitive, a: Operand, b: Operand) -> Node:
     """`apply` for two operands without attributes."""
     if type(a) is not Node:
         if type(b) is not Node:
-            return primitive.value(a, b)
+            return primitive.value(a, b)  # type: ignore[no-any-return]
         a = lift(a, b)
     elif type(b) is not Node:
         b = lift(b, a)

@@ -40,7 +40,7 @@ _ADD = define(
 
 def add(a: Operand, b: Operand) -> Node:
     """Return ``a + b``, broadcast as in numpy."""
-    return binary(_ADD, a, b)  # type: ignore[no-any-return]
+    return binary(_ADD, a, b)
 
 
 _SUBTRACT = define(
@@ -58,7 +58,7 @@ _SUBTRACT = define(
 
 def subtract(a: Operand, b: Operand) -> Node:
     """Return ``a - b``, broadcast as in numpy."""
-    return binary(_SUBTRACT, a, b)  # type: ignore[no-any-return]
+    return binary(_SUBTRACT, a, b)
 
 
 _MULTIPLY = define(
@@ -77,7 +77,7 @@ _MULTIPLY = define(
 
 def multiply(a: Operand, b: Operand) -> Node:
     """Return the elementwise product ``a * b``, broadcast as in numpy."""
-    return binary(_MULTIPLY, a, b)  # type: ignore[no-any-return]
+    return binary(_MULTIPLY, a, b)
 
 
 _DIVIDE = define(
@@ -96,17 +96,15 @@ _DIVIDE = define(
 
 def divide(a: Operand, b: Operand) -> Node:
     """Return the elementwise quotient ``a / b``, broadcast as in numpy."""
-    return binary(_DIVIDE, a, b)  # type: ignore[no-any-return]
+    return binary(_DIVIDE, a, b)
 
 
-_NEGATIVE = define(
-    "negative", np.negative, lambda g, y, x: -g, text="-{0}", precedence=UNARY, binds=UNARY
-)
+_NEGATIVE = define("negative", np.negative, lambda g, y, x: -g, text="-{0}", precedence=UNARY, binds=UNARY)
 
 
 def negative(x: Operand) -> Node:
     """Return ``-x``."""
-    return unary(_NEGATIVE, x)  # type: ignore[no-any-return]
+    return unary(_NEGATIVE, x)
 
 
 def _scalar_power_vjp(g: Any, y: Any, x: Any, exponent: float) -> Any:
@@ -169,8 +167,8 @@ def power(x: Operand, exponent: Operand) -> Node:
     9.0
     """
     if isinstance(exponent, (int, float)) and not isinstance(exponent, bool):
-        return apply(_SCALAR_POWER, (x,), exponent=exponent)  # type: ignore[no-any-return]
-    return binary(_POWER, x, exponent)  # type: ignore[no-any-return]
+        return apply(_SCALAR_POWER, (x,), exponent=exponent)
+    return binary(_POWER, x, exponent)
 
 
 # -- functions ---------------------------------------------------------------------------------------
@@ -180,7 +178,7 @@ _EXP = define("exp", np.exp, lambda g, y, x: g * y, text="exp({0})", latex=r"\ex
 
 def exp(x: Operand) -> Node:
     """Return the exponential of each entry."""
-    return unary(_EXP, x)  # type: ignore[no-any-return]
+    return unary(_EXP, x)
 
 
 _LOG = define("log", np.log, lambda g, y, x: g / x, text="log({0})", latex=r"\log\left({0}\right)")
@@ -188,7 +186,7 @@ _LOG = define("log", np.log, lambda g, y, x: g / x, text="log({0})", latex=r"\lo
 
 def log(x: Operand) -> Node:
     """Return the natural logarithm of each entry."""
-    return unary(_LOG, x)  # type: ignore[no-any-return]
+    return unary(_LOG, x)
 
 
 _SQRT = define("sqrt", np.sqrt, lambda g, y, x: g / (2 * y), text="sqrt({0})", latex=r"\sqrt{{{0}}}")
@@ -196,7 +194,7 @@ _SQRT = define("sqrt", np.sqrt, lambda g, y, x: g / (2 * y), text="sqrt({0})", l
 
 def sqrt(x: Operand) -> Node:
     """Return the square root of each entry."""
-    return unary(_SQRT, x)  # type: ignore[no-any-return]
+    return unary(_SQRT, x)
 
 
 _ABS = define("abs", np.abs, lambda g, y, x: g * fn.sign(x), text="abs({0})", latex=r"\left|{0}\right|")
@@ -204,7 +202,7 @@ _ABS = define("abs", np.abs, lambda g, y, x: g * fn.sign(x), text="abs({0})", la
 
 def abs(x: Operand) -> Node:
     """Return the absolute value of each entry; its derivative at 0 is taken to be 0."""
-    return unary(_ABS, x)  # type: ignore[no-any-return]
+    return unary(_ABS, x)
 
 
 _SIGN = define("sign", np.sign, None, text="sign({0})", latex=r"\operatorname{{sign}}\left({0}\right)")
@@ -212,7 +210,7 @@ _SIGN = define("sign", np.sign, None, text="sign({0})", latex=r"\operatorname{{s
 
 def sign(x: Operand) -> Node:
     """Return -1, 0 or 1 for each entry.  No gradient flows through it."""
-    return unary(_SIGN, x)  # type: ignore[no-any-return]
+    return unary(_SIGN, x)
 
 
 _TANH = define(
@@ -222,12 +220,12 @@ _TANH = define(
 
 def tanh(x: Operand) -> Node:
     """Return the hyperbolic tangent of each entry."""
-    return unary(_TANH, x)  # type: ignore[no-any-return]
+    return unary(_TANH, x)
 
 
 # Below these, exp(-x) would overflow; the sigmoid there is smaller than the smallest normal number.
-_LOWEST = {"f": np.array(-87, np.float32), "d": np.array(-708, np.float64)}
-_ONE = {"f": np.array(1, np.float32), "d": np.array(1, np.float64)}
+_LOWEST: dict[str, Array] = {"f": np.array(-87, np.float32), "d": np.array(-708, np.float64)}
+_ONE: dict[str, Array] = {"f": np.array(1, np.float32), "d": np.array(1, np.float64)}
 
 
 def _sigmoid(x: Any) -> Any:
@@ -257,7 +255,7 @@ _SIGMOID = define(
 
 def sigmoid(x: Operand) -> Node:
     """Return ``1 / (1 + exp(-x))`` of each entry, without overflow."""
-    return unary(_SIGMOID, x)  # type: ignore[no-any-return]
+    return unary(_SIGMOID, x)
 
 
 _RELU = define(
@@ -271,7 +269,7 @@ _RELU = define(
 
 def relu(x: Operand) -> Node:
     """Return ``max(x, 0)`` of each entry; its derivative at 0 is taken to be 0."""
-    return unary(_RELU, x)  # type: ignore[no-any-return]
+    return unary(_RELU, x)
 
 
 _MAXIMUM = define(
@@ -289,7 +287,7 @@ _MAXIMUM = define(
 
 def maximum(a: Operand, b: Operand) -> Node:
     """Return the larger of two entries; where they are equal, each gets half of the gradient."""
-    return binary(_MAXIMUM, a, b)  # type: ignore[no-any-return]
+    return binary(_MAXIMUM, a, b)
 
 
 _MINIMUM = define(
@@ -306,7 +304,7 @@ _MINIMUM = define(
 
 def minimum(a: Operand, b: Operand) -> Node:
     """Return the smaller of two entries; where they are equal, each gets half of the gradient."""
-    return binary(_MINIMUM, a, b)  # type: ignore[no-any-return]
+    return binary(_MINIMUM, a, b)
 
 
 # -- choosing and comparing; no gradient flows through a comparison ------------------------------------
@@ -331,7 +329,7 @@ def where(condition: Operand, a: Operand, b: Operand) -> Node:
         partner = a if isinstance(a, Node) else b
         assert isinstance(partner, Node)
         a, b = fn.lift(a, partner), fn.lift(b, partner)
-    return apply(_WHERE, (condition, a, b))  # type: ignore[no-any-return]
+    return apply(_WHERE, (condition, a, b))
 
 
 def _comparison(name: str, ufunc: np.ufunc, symbol: str) -> Any:
@@ -357,27 +355,27 @@ _EQUAL = _comparison("equal", np.equal, "==")
 
 def greater(a: Operand, b: Operand) -> Node:
     """Return whether ``a > b``, entry by entry."""
-    return binary(_GREATER, a, b)  # type: ignore[no-any-return]
+    return binary(_GREATER, a, b)
 
 
 def greater_equal(a: Operand, b: Operand) -> Node:
     """Return whether ``a >= b``, entry by entry."""
-    return binary(_GREATER_EQUAL, a, b)  # type: ignore[no-any-return]
+    return binary(_GREATER_EQUAL, a, b)
 
 
 def less(a: Operand, b: Operand) -> Node:
     """Return whether ``a < b``, entry by entry."""
-    return binary(_LESS, a, b)  # type: ignore[no-any-return]
+    return binary(_LESS, a, b)
 
 
 def less_equal(a: Operand, b: Operand) -> Node:
     """Return whether ``a <= b``, entry by entry."""
-    return binary(_LESS_EQUAL, a, b)  # type: ignore[no-any-return]
+    return binary(_LESS_EQUAL, a, b)
 
 
 def equal(a: Operand, b: Operand) -> Node:
-    """Return whether two entries are equal.  (``a == b`` asks whether two nodes are one and the same.)"""
-    return binary(_EQUAL, a, b)  # type: ignore[no-any-return]
+    """Return whether two entries are equal.  (``a == b`` asks whether two nodes are one and the same.)."""
+    return binary(_EQUAL, a, b)
 
 
 # -- the rest ----------------------------------------------------------------------------------------
@@ -425,7 +423,7 @@ def accumulate(*addends: Operand) -> Node:
     if len(shapes) > 1:
         listed = " and ".join(map(str, sorted(shapes)))
         raise ShapeError(f"accumulate: all addends must have one shape, found {listed}")
-    return apply(_ACCUMULATE, addends)  # type: ignore[no-any-return]
+    return apply(_ACCUMULATE, addends)
 
 
 _STOP_GRADIENT = define("stop_gradient", lambda x: x, None, text="stop_gradient({0})")
@@ -433,7 +431,7 @@ _STOP_GRADIENT = define("stop_gradient", lambda x: x, None, text="stop_gradient(
 
 def stop_gradient(x: Operand) -> Node:
     """Return the value of `x` as it is; no gradient flows back through it (PyTorch's ``detach``)."""
-    return unary(_STOP_GRADIENT, x)  # type: ignore[no-any-return]
+    return unary(_STOP_GRADIENT, x)
 
 
 _ASTYPE = define(
@@ -449,5 +447,4 @@ def astype(x: Operand, dtype: Any) -> Node:
     """Return the value in another dtype."""
     if not isinstance(x, Node):
         x = np.asarray(x)
-    return apply(_ASTYPE, (x,), dtype=np.dtype(dtype))  # type: ignore[no-any-return]
-
+    return apply(_ASTYPE, (x,), dtype=np.dtype(dtype))

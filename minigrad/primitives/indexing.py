@@ -102,7 +102,7 @@ _SCATTER = define(
 
 def scatter(x: Operand, index: Index, shape: Sequence[int]) -> Node:
     """Return zeros of `shape` with `x` at a (frozen) basic index: the adjoint of slicing."""
-    return apply(_SCATTER, (x,), index=index, shape=tuple(shape))  # type: ignore[no-any-return]
+    return apply(_SCATTER, (x,), index=index, shape=tuple(shape))
 
 
 def getitem(x: Operand, index: Any) -> Node:
@@ -114,7 +114,7 @@ def getitem(x: Operand, index: Any) -> Node:
         If the index lies outside of `x`.
     """
     if not isinstance(x, Node):
-        return x[index]  # type: ignore[call-overload, index, no-any-return]
+        return x[index]  # type: ignore[index, return-value]
     whole = index if isinstance(index, tuple) else (index,)
     if any(isinstance(part, Node) for part in whole):
         raise UnsupportedError(
@@ -123,7 +123,7 @@ def getitem(x: Operand, index: Any) -> Node:
         )
     try:
         if _is_basic(whole):
-            return apply(_GETITEM, (x,), index=_freeze_index(whole))  # type: ignore[no-any-return]
+            return apply(_GETITEM, (x,), index=_freeze_index(whole))
         # Any other index picks entries of the flat array; numpy itself says which ones.
         positions = np.arange(x.size).reshape(x.shape)[index]
     except (IndexError, ShapeError) as error:
@@ -136,18 +136,19 @@ def getitem(x: Operand, index: Any) -> Node:
 
 
 def _take(x: Array, indices: Array, axis: int) -> Array:
-    return x.take(indices, axis=axis)  # type: ignore[no-any-return]
+    return x.take(indices, axis=axis)
 
 
-def _put(g: Array, indices: Array, axis: int, shape: tuple[int, ...]) -> Array:
+def _put(g: Any, indices: Array, axis: int, shape: tuple[int, ...]) -> Array:
     result = np.zeros(shape, np.asarray(g).dtype)
-    np.add.at(result, (slice(None),) * axis + (indices,), g)
+    where: Any = (slice(None),) * axis + (indices,)
+    np.add.at(result, where, g)
     return result
 
 
 def _sum_of_puts(uses: list[tuple[Array, Node]]) -> Array | None:
     """Put the gradients of many lookups in one table back at once."""
-    g, node = uses[0]
+    _g, node = uses[0]
     axis = node.attributes["axis"]
     indices = [node.inputs[1].value for _, node in uses]
     if any(i.ndim != 1 for i in indices) or len({node.attributes["axis"] for _, node in uses}) > 1:
@@ -200,12 +201,12 @@ def take(x: Operand, indices: Operand, axis: int = 0) -> Node:
     checked_indices("take", indices, x.shape[axis], x, axis)
     if not isinstance(indices, Node):
         indices = np.asarray(indices)
-    return apply(_TAKE, (x, indices), axis=axis)  # type: ignore[no-any-return]
+    return apply(_TAKE, (x, indices), axis=axis)
 
 
 def put(g: Operand, indices: Operand, axis: int, shape: Sequence[int]) -> Node:
     """Return zeros of `shape` with `g` added at the indices along `axis`: the adjoint of `take`."""
-    return apply(_PUT, (g, indices), axis=axis, shape=tuple(shape))  # type: ignore[no-any-return]
+    return apply(_PUT, (g, indices), axis=axis, shape=tuple(shape))
 
 
 _TAKE_ALONG_AXIS = define(
@@ -247,12 +248,12 @@ def take_along_axis(x: Operand, indices: Operand, axis: int) -> Node:
         raise ShapeError(
             f"take_along_axis: indices {indices.shape} must have the shape of {x.shape} but for axis {axis}"
         )
-    return apply(_TAKE_ALONG_AXIS, (x, indices), axis=axis)  # type: ignore[no-any-return]
+    return apply(_TAKE_ALONG_AXIS, (x, indices), axis=axis)
 
 
 def put_along_axis(g: Operand, indices: Operand, axis: int, shape: Sequence[int]) -> Node:
     """Return zeros of `shape` with `g` added at the indices: the adjoint of `take_along_axis`."""
-    return apply(_PUT_ALONG_AXIS, (g, indices), axis=axis, shape=tuple(shape))  # type: ignore[no-any-return]
+    return apply(_PUT_ALONG_AXIS, (g, indices), axis=axis, shape=tuple(shape))
 
 
 def _one_hot(indices: Array, depth: int, axis: int, dtype: Any) -> Array:
@@ -281,7 +282,7 @@ def one_hot(indices: Operand, depth: int, axis: int = 0, dtype: Any = np.float64
         indices = np.asarray(indices)
     checked_indices("one_hot", indices, depth, None, axis)
     axis = checked_axis(axis, len(indices.shape) + 1, "one_hot")
-    return apply(ONE_HOT, (indices,), depth=int(depth), axis=axis, dtype=np.dtype(dtype))  # type: ignore[no-any-return]
+    return apply(ONE_HOT, (indices,), depth=int(depth), axis=axis, dtype=np.dtype(dtype))
 
 
 def checked_indices(what: str, indices: Operand, size: int, x: Node | Array | None, axis: int) -> None:

@@ -63,7 +63,8 @@ def softmax(x: Operand, axis: int = 0) -> Node:
 
 def _log_softmax(x: Array, axis: int) -> Array:
     shifted = x - np.max(x.real if x.dtype.kind == "c" else x, axis=axis, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))  # type: ignore[no-any-return]
+    result: Array = shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+    return result
 
 
 _LOG_SOFTMAX = define(
@@ -88,7 +89,7 @@ def _logits(primitive: Any, x: Node, axis: int) -> Node:
     if not x.value.shape[axis]:
         raise ShapeError(f"{primitive.name}: {shown(x)} has no classes along axis {axis}")
     _floating(x.value)
-    return apply(primitive, (x,), axis=axis)  # type: ignore[no-any-return]
+    return apply(primitive, (x,), axis=axis)
 
 
 def _floating(x: Array) -> Array:
@@ -204,7 +205,7 @@ def cross_entropy(logits: Operand, target: Operand, axis: int = 0) -> Node:
             f"{logits.value.shape[:axis] + logits.value.shape[axis + 1 :]} or probabilities "
             f"{logits.value.shape}, found {shown(y)}"
         )
-    return apply(_CROSS_ENTROPY, (logits, y, p), axis=axis, normalized=normalized)  # type: ignore[no-any-return]
+    return apply(_CROSS_ENTROPY, (logits, y, p), axis=axis, normalized=normalized)
 
 
 def _is_distribution(y: Node, axis: int) -> bool:
@@ -253,7 +254,7 @@ def squared_error(prediction: Operand, target: Operand) -> Node:
         first = shown(a) if isinstance(a, Node) else str(a.shape)
         second = shown(b) if isinstance(b, Node) else str(b.shape)
         raise ShapeError(f"squared_error: prediction {first} and target {second} must have one shape")
-    return apply(_SQUARED_ERROR, (a, b))  # type: ignore[no-any-return]
+    return apply(_SQUARED_ERROR, (a, b))
 
 
 def scaled(g: Any, x: Any) -> Any:

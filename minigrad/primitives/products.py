@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from minigrad import primitives as fn
@@ -13,9 +11,9 @@ from minigrad.primitives.base import PRODUCT, apply, binary, define, shown
 
 
 def _matmul(a: Array, b: Array) -> Array:
-    if a.ndim == 2 and b.ndim == 2:
-        return a.dot(b)  # the same product as matmul, with less ado for small operands
-    return np.matmul(a, b)
+    # For matrices the same product as matmul, with less ado for small operands.
+    product: Array = a.dot(b) if a.ndim == 2 and b.ndim == 2 else np.matmul(a, b)
+    return product
 
 
 def _explain_matmul(a: Node, b: Node) -> str | None:
@@ -34,7 +32,8 @@ def _sum_of_products(uses: list[tuple[Array, Node]]) -> Array | None:
         return None  # copying the operands side by side would cost more than adding the products
     gradients = np.concatenate([g for g, _ in uses], axis=1)
     operands = np.concatenate([node.inputs[1].value for _, node in uses], axis=1)
-    return gradients.dot(operands.T)
+    total: Array = gradients.dot(operands.T)
+    return total
 
 
 _MATMUL = define(
@@ -80,11 +79,11 @@ def matmul(a: Operand, b: Operand) -> Node:
     if type(a) is np.ndarray and type(b) is np.ndarray and a.ndim >= 2 and b.ndim >= 2:
         return _matmul(a, b)  # type: ignore[return-value]
     if type(a) is Node and type(b) is Node and a.value.ndim >= 2 and b.value.ndim >= 2:
-        return binary(_MATMUL, a, b)  # type: ignore[no-any-return]
+        return binary(_MATMUL, a, b)
     return _matmul_any(a, b)
 
 
-def _matmul_any(a: Operand, b: Operand) -> Any:
+def _matmul_any(a: Operand, b: Operand) -> Node:
     ndims = np.ndim(a.value if isinstance(a, Node) else a), np.ndim(b.value if isinstance(b, Node) else b)
     if 0 in ndims:
         which = a if ndims[0] == 0 else b

@@ -10,7 +10,7 @@ import numpy as np
 from minigrad import primitives as fn
 from minigrad.errors import AxisError, ShapeError
 from minigrad.node import Array, Attributes, Axis, Node, Operand, checked_axis
-from minigrad.primitives.base import apply, define
+from minigrad.primitives.base import Primitive, apply, define
 
 
 def _kept(shape: tuple[int, ...], axis: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -66,7 +66,7 @@ def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Node:
     >>> mg.sum(mg.constant(np.ones((2, 3))), axis=1).value
     array([3., 3.])
     """
-    return _reduce(_SUM, x, axis, keepdims)  # type: ignore[no-any-return]
+    return _reduce(_SUM, x, axis, keepdims)
 
 
 _MEAN = define(
@@ -89,11 +89,12 @@ def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Node:
         shape = np.shape(x.value if isinstance(x, Node) else x)
         if not _count(shape, _axes(axis, len(shape), "mean")):
             raise ShapeError(f"mean: {_called(x)} {shape} has no entries to average")
-    return _reduce(_MEAN, x, axis, keepdims)  # type: ignore[no-any-return]
+    return _reduce(_MEAN, x, axis, keepdims)
 
 
 def _max(x: Array, axis: tuple[int, ...] | None, keepdims: bool) -> Array:
-    return x.max(axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+    largest: Array = x.max(axis=axis, keepdims=keepdims)
+    return largest
 
 
 def _max_vjp(g: Any, y: Any, x: Any, axis: tuple[int, ...] | None, keepdims: bool) -> Any:
@@ -116,7 +117,7 @@ def max(x: Operand, axis: Axis = None, keepdims: bool = False) -> Node:
     shape = np.shape(x.value if isinstance(x, Node) else x)
     if 0 in shape and not _count(shape, _axes(axis, len(shape), "max")):
         raise ShapeError(f"max: {_called(x)} {shape} has no entries, and so no largest one")
-    return _reduce(_MAX, x, axis, keepdims)  # type: ignore[no-any-return]
+    return _reduce(_MAX, x, axis, keepdims)
 
 
 def _called(x: Operand) -> str:
@@ -132,7 +133,7 @@ def _axes(axis: Axis, ndim: int, what: str) -> tuple[int, ...] | None:
     return tuple(sorted(axes))
 
 
-def _reduce(primitive: Any, x: Operand, axis: Axis, keepdims: bool) -> Any:
+def _reduce(primitive: Primitive, x: Operand, axis: Axis, keepdims: bool) -> Node:
     if not isinstance(x, Node):
         x = np.asarray(x)
     if axis is not None:

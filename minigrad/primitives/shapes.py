@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,7 +40,7 @@ def reshape(x: Operand, shape: int | Sequence[int]) -> Node:
         wanted = tuple(x.size // known if n == -1 and known else max(n, 0) for n in wanted)
     if int(np.prod(wanted, dtype=int)) != x.size or min(wanted, default=0) < 0:
         raise ShapeError(f"reshape: {_shown(x)} has {x.size} entries, which do not fit {wanted}")
-    return apply(_RESHAPE, (x,), shape=wanted)  # type: ignore[no-any-return]
+    return apply(_RESHAPE, (x,), shape=wanted)
 
 
 def expand_dims(x: Operand, axis: int) -> Node:
@@ -106,7 +107,7 @@ def permute_dims(x: Operand, axes: Sequence[int] | None = None) -> Node:
         order = tuple(checked_axis(a, x.ndim, f"permute_dims of {_shown(x)}") for a in axes)
         if sorted(order) != list(range(x.ndim)):
             raise AxisError(f"permute_dims: {_shown(x)}: {tuple(axes)} does not name each axis once")
-    return apply(_PERMUTE_DIMS, (x,), axes=order)  # type: ignore[no-any-return]
+    return apply(_PERMUTE_DIMS, (x,), axes=order)
 
 
 def matrix_transpose(x: Operand) -> Node:
@@ -133,9 +134,9 @@ def broadcast_to(x: Operand, shape: Sequence[int]) -> Node:
     """Repeat `x` along axes of size 1, and along new axes in front, up to `shape`."""
     wanted = tuple(shape)
     if not isinstance(x, Node):
-        return np.broadcast_to(x, wanted)  # type: ignore[arg-type, return-value]
+        return np.broadcast_to(x, wanted)  # type: ignore[return-value]
     try:
-        return apply(_BROADCAST_TO, (x,), shape=wanted)  # type: ignore[no-any-return]
+        return apply(_BROADCAST_TO, (x,), shape=wanted)
     except ShapeError:
         raise ShapeError(f"broadcast_to: {_shown(x)} cannot be broadcast to {wanted}") from None
 
@@ -207,7 +208,7 @@ def concat(arrays: Sequence[Operand], axis: int = 0) -> Node:
     """
     operands = _operands(arrays, "concat")
     axis = checked_axis(axis, operands[0].ndim, "concat")
-    return apply(_CONCAT, operands, axis=axis)  # type: ignore[no-any-return]
+    return apply(_CONCAT, operands, axis=axis)
 
 
 def _stack_vjp(g: Any, y: Any, *inputs: Any, axis: int, position: int) -> Any:
@@ -229,7 +230,7 @@ def stack(arrays: Sequence[Operand], axis: int = 0) -> Node:
     """Join values of one shape along a new axis."""
     operands = _operands(arrays, "stack")
     axis = checked_axis(axis, operands[0].ndim + 1, "stack")
-    return apply(_STACK, operands, axis=axis)  # type: ignore[no-any-return]
+    return apply(_STACK, operands, axis=axis)
 
 
 def split(x: Operand, parts: int | Sequence[int], axis: int = 0) -> list[Node]:
@@ -251,12 +252,10 @@ def split(x: Operand, parts: int | Sequence[int], axis: int = 0) -> list[Node]:
         bounds = [i * (size // int(parts)) for i in range(int(parts) + 1)]
     else:
         bounds = [0, *map(int, parts), size]
-        if any(a > b for a, b in zip(bounds, bounds[1:], strict=False)) or bounds[1] < 0:
+        if any(a > b for a, b in itertools.pairwise(bounds)) or bounds[1] < 0:
             raise ShapeError(f"split: {_shown(x)}: {list(parts)} does not ascend from 0 to {size}")
     ahead = (slice(None),) * axis
-    return [
-        fn.getitem(x, (*ahead, slice(start, stop))) for start, stop in zip(bounds, bounds[1:], strict=False)
-    ]
+    return [fn.getitem(x, (*ahead, slice(start, stop))) for start, stop in itertools.pairwise(bounds)]
 
 
 def _operands(arrays: Sequence[Operand], what: str) -> list[Node | Array]:
