@@ -19,3 +19,7 @@ class WeightsError(MinigradError, ValueError):
 
 class ModelError(MinigradError, ValueError):
     """A model described in a way that cannot be built."""
+
+
+class TrainingError(MinigradError, ArithmeticError):
+    """A training run whose numbers are no longer finite."""

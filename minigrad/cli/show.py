@@ -1,0 +1,58 @@
+"""How the commands look: headings, bars, progress, in a terminal of 80 columns as well as in a pipe."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+WIDTH = 80
+
+
+def console(error: bool = False) -> Console:
+    """Return a console; in a pipe it is plain and 80 columns wide, whatever the terminal was."""
+    screen = Console(stderr=error, highlight=False, soft_wrap=False)
+    if not screen.is_terminal:
+        screen = Console(stderr=error, highlight=False, width=WIDTH, no_color=True)
+    return screen
+
+
+def heading(screen: Console, title: str) -> None:
+    """Print the title of a section."""
+    screen.print()
+    screen.print(Text(title, "bold cyan"))
+    screen.print(Text("─" * len(title), "cyan"))
+
+
+def explain(screen: Console, text: str) -> None:
+    """Print a remark below what it is about."""
+    screen.print(Padding(Text(text, "dim"), (0, 2)))
+
+
+def quoted(text: str) -> Text:
+    """Return a text that a person or a network wrote, as it is: never read as markup."""
+    printable = "".join(c if c.isprintable() or c == "\n" else "·" for c in text)
+    return Text(printable, "italic")
+
+
+def bar(share: float, width: int) -> Text:
+    """Return a bar of `share` of `width` characters, to an eighth of a character.
+
+    >>> str(bar(0.5, 4))
+    '██'
+    """
+    eighths = round(max(0.0, min(1.0, share)) * width * 8)
+    return Text("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip(), "cyan")
+
+
+def progress_bar(screen: Console) -> Progress:
+    """Return a progress bar with a description and the time left; in a pipe it prints nothing."""
+    return Progress(
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(compact=True),
+        console=screen,
+        disable=not screen.is_terminal,
+    )
