@@ -204,7 +204,7 @@ class Rolled:
 
             known = [family.name for family in self.families if family.is_named]
             raise NameNotFoundError(f"no family {name} in this rolled graph: {nearest(name, known)}")
-        return min(found, key=lambda family: family.is_leaf)
+        return max(found, key=lambda family: (not family.is_leaf, len(family.members)))
 
     def parts(self, node: Node) -> list[Node | Span]:
         """Return the inputs of a node outside of the steps, those of one family gathered over time.
@@ -257,7 +257,11 @@ def roll(outputs: Node | Sequence[Node]) -> Rolled:
     for family in families:
         for t, node in family.members.items():
             places[node.serial] = (family, t)
-    heirs = {family.name: family for family in families if family.is_named and not family.is_leaf}
+    heirs: dict[str, Family] = {}
+    for family in families:
+        if family.is_named and not family.is_leaf:
+            known = heirs.get(family.name)
+            heirs[family.name] = family if known is None or family.last > known.last else known
     for family in families:
         _check_alike(family)
         if family.primitive is not None and family.primitive.name == "accumulate":
@@ -344,7 +348,15 @@ def _families(nodes: Sequence[Node], steps: Mapping[int, int]) -> list[Family]:
         occurrence = seen[key, t]
         seen[key, t] += 1
         groups.setdefault((key, occurrence), {})[t] = node
-    return [_family(members) for members in groups.values()]
+    return [_family(part) for members in groups.values() for part in _apart(members)]
+
+
+def _apart(members: dict[int, Node]) -> list[dict[int, Node]]:
+    """Set an initial state that is computed (h[0], repeated for each column, say) apart from the later ones."""
+    first, *later = sorted(members)
+    if later and members[first].primitive is not members[later[0]].primitive:
+        return [{first: members[first]}, {t: members[t] for t in later}]
+    return [members]
 
 
 def _shared(nodes: Sequence[Node], steps: Mapping[int, int]) -> set[int]:
@@ -468,7 +480,7 @@ def _operand(
     objects = {(id(s), offset): (s, offset) for s, offset in sources.values()}
     for s, offset in list(objects.values()):
         # An initial state is told by its name: a leaf h[0] stands in for the h that is computed later.
-        if isinstance(s, Family) and s.is_leaf and s.is_named and s.name in heirs:
+        if isinstance(s, Family) and s.is_named and s.name in heirs:
             heir = heirs[s.name]
             if (id(heir), offset) not in objects and offset:
                 objects[id(heir), offset] = (heir, offset)
@@ -557,13 +569,13 @@ def _ordered(families: Sequence[Family]) -> list[Family]:
 
 
 def _first_step(families: Sequence[Family], computed: Sequence[int]) -> int:
-    """Return the first step in which something other than the gradient of an initial state is computed."""
-    first = computed[0]
-    at_first = [f for f in families if not f.is_leaf and first in f.members]
-    only_received = all(
-        all(o.offset > 0 or first not in o.steps for o in f.inputs) and f.inputs for f in at_first
-    )
-    return first + 1 if only_received and len(computed) > 1 else first
+    """Return the first step of the program.
+
+    A step before it may compute an initial state, or receive the gradient of one; it holds far fewer
+    operations than the others.
+    """
+    counts = Counter(t for family in families if not family.is_leaf for t in family.members)
+    return next(t for t in computed if 2 * counts[t] >= max(counts.values()))
 
 
 def _gathered(
