@@ -1,0 +1,821 @@
+"""One line at a time: which of its meanings, under which reading, is true.
+
+Every name on the right takes its true value, so one slip is one finding.  The readings are tried from strict to
+loose, and the first under which the line meets a goal at every point (every draw, every step) wins.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .context import Assigned, Facts, Truth
+from .evaluate import (
+    ACTIVATIONS,
+    STRICT,
+    EvaluationError,
+    Reading,
+    Value,
+    evaluate,
+    functions_in,
+    known_function,
+    loosened,
+    readings,
+)
+from .goals import ACCEPTED, Attempt, Goal, attempt
+from .names import Vocabulary
+from .reader import Line, Text
+from .syntax import (
+    Call,
+    Derivative,
+    Equation,
+    Expression,
+    Name,
+    Prime,
+    Span,
+    Step,
+    Transpose,
+    render,
+    walk,
+)
+from .truth import World
+
+GOOD = ("right", "right-as")
+BAD = ("wrong", "shape", "undefined", "not-understood")
+
+
+@dataclass
+class Suggestion:
+    """A repair that has been tried: the whole line as it would then stand."""
+
+    text: str
+    change: str
+    cost: float
+    checked: bool = True
+    equation: Equation | None = None
+    span: Span = (0, 0)
+
+
+@dataclass
+class Finding:
+    """What was found about one equation.
+
+    Attributes
+    ----------
+    number : int
+        Line of the file.
+    text : str
+        The line as typed.
+    equation : str
+        The equation of the line that this is about, in the project's spelling.
+    verdict : str
+        ``right``, ``right-as``, ``wrong``, ``shape``, ``undefined``, ``not-tested``, ``not-understood`` or
+        ``skipped``.
+    matched : str
+        Which meaning of the left side was met.
+    reading : str
+        Which licence it needed; empty for none.
+    exact : str
+        For ``right-as``, the line in exact form.
+    error : float or None
+        The largest relative error.
+    reason : str
+    suggestions : list of Suggestion
+    span : tuple
+        Columns of the culprit in `text`.
+    notes : list of str
+    nodes : list of str
+        Labels of the model's nodes that the equation is about, such as ``dh[2]``; for links.
+    layout : str
+        ``rows`` or ``columns`` where the line decides it.
+    """
+
+    number: int
+    text: str
+    equation: str
+    verdict: str
+    matched: str = ""
+    reading: str = ""
+    exact: str = ""
+    error: float | None = None
+    reason: str = ""
+    suggestions: list[Suggestion] = field(default_factory=list)
+    span: Span | None = None
+    notes: list[str] = field(default_factory=list)
+    nodes: list[str] = field(default_factory=list)
+    layout: str = ""
+    errors: dict[int | None, float] = field(default_factory=dict)
+    used: Reading = STRICT
+    meaning: str = ""
+    line: Line | None = None
+    general: bool = False
+    kind: str = ""  # undefined name etc.
+
+    @property
+    def is_bad(self) -> bool:
+        return self.verdict in BAD
+
+
+@dataclass
+class Target:
+    """A left side that has been understood."""
+
+    kind: str  # "gradient", "value", "local", "own", "sides"
+    base: str = ""
+    step: Step | None = None
+    carry: bool = False
+    at: Step | None = None
+    transposed: bool = False
+    name: Name | None = None
+    derivative: Derivative | None = None
+
+
+class Judge:
+    """Judges the lines of one text in order; what it learns on the way is in `facts`."""
+
+    def __init__(self, text: Text, worlds: list[World]) -> None:
+        self.worlds = worlds
+        self.lines = text.equations
+        self.facts = Facts(Vocabulary(worlds[0], aliases=dict(text.aliases)))
+        self.vocabulary = self.facts.vocabulary
+        self.identities: dict[str, str] = {}  # names that the text defines by a function found to be the identity
+        for i, line in enumerate(self.lines):
+            if line.equation is not None:
+                target = self.target(line.equation.sides[0])
+                if target.kind == "gradient":
+                    key = ("next " if target.carry else "") + target.base
+                    self.facts.assigned_later[key] = i
+
+    # -- left sides ------------------------------------------------------------------------------
+
+    def target(self, side: Expression) -> Target:
+        """Understand a left side."""
+        if isinstance(side, Transpose):
+            inner = self.target(side.operand)
+            inner.transposed = True
+            return inner if inner.kind in ("gradient", "value") else Target("sides")
+        if isinstance(side, Derivative):
+            if self.vocabulary.is_loss(side.of):
+                found = self.vocabulary.locate(side.wrt)
+                if found:
+                    return Target("gradient", *found, at=side.at, name=side.wrt, derivative=side)
+                name = Name("d" + side.wrt.text, side.wrt.step, span=side.span)
+                return Target("own", name.text, name.step, name=name)
+            if self.vocabulary.locate(side.of) and self.vocabulary.locate(side.wrt):
+                return Target("local", derivative=side)
+            missing = side.of if not self.vocabulary.locate(side.of) else side.wrt
+            return Target("unknown", name=missing)
+        if isinstance(side, Name):
+            gradient = self.vocabulary.differentiated(side)
+            if gradient:
+                return Target("gradient", *gradient, name=side)
+            found = self.vocabulary.locate(side)
+            if found:
+                return Target("value", *found, name=side)
+            return Target("own", side.text, side.step, name=side)
+        return Target("sides")
+
+    def is_parameter(self, base: str) -> bool:
+        places = self.vocabulary.steps_of(base)
+        return None in places
+
+    def goals(self, target: Target, line: Line, index: int, general: bool) -> list[Goal]:
+        """Return the meanings of a left side, those that make a line right first."""
+        voc = self.vocabulary
+        assert line.equation is not None
+        operator = line.equation.operators[0] if line.equation.operators else "="
+        if target.kind == "local":
+            d = target.derivative
+            assert d is not None
+
+            def whole(scope: Truth) -> Any:
+                return scope.local(d, STRICT).array
+
+            def entries(scope: Truth) -> Any:
+                value = scope.local(d, Reading(entries=True))
+                return None if value.jacobian else value.array
+
+            goals = [Goal("local", "immediate derivative", whole)]
+            try:
+                if any(entries(p) is not None for p in self.points(line, index, general)[:1]):
+                    goals.append(Goal("local", "immediate derivative, entry by entry", entries))
+            except EvaluationError:
+                pass
+            return goals
+        base = target.base
+
+        def place_at(scope: Truth, offset: int = 0) -> int | None:
+            assert target.name is not None
+            step = scope.step_for(base, target.step, target.name)
+            if step is None:
+                return voc.steps_of(base).get(None)
+            return voc.steps_of(base).get(step + offset)
+
+        def goal(meaning: str, label: str, truth: Any, accepts: bool = True, offset: int = 0) -> Goal:
+            def find(scope: Truth) -> Any:
+                place = place_at(scope, offset)
+                return None if place is None else truth(scope, place)
+
+            def where(scope: Truth) -> int | None:
+                return place_at(scope, offset) if target.kind == "gradient" else None
+
+            return Goal(meaning, label, find, accepts, where, target.transposed)
+
+        if target.kind == "value":
+            return [goal("value", f"value of {base}", lambda s, i: s.world.value(i))]
+        if self.is_parameter(base):
+            return self._parameter_goals(target, line, index, general, operator, goal)
+        total = goal("total", f"gradient of {base}", lambda s, i: s.world.total(i))
+        direct = goal("direct", "direct part only", lambda s, i: s.world.direct(i), False)
+        if target.at is not None:
+            at = target.at
+            label = f"contribution of t = {at}"
+            return [goal("contribution", label, lambda s, i: s.world.from_step(i, s.resolve_step(at, (0, 0))))]
+        carry = goal(
+            "carry",
+            "carry to t-1",
+            lambda s, i: s.world.from_step(i, s.t) if s.t is not None else s.world.carry(i),
+            offset=-1,
+        )
+        if target.carry:
+            return [carry]
+        if not general:
+            arriving = goal("arriving", "what arrives from later steps", lambda s, i: s.world.carry(i), False)
+            return [total, direct, arriving]
+        if target.step is not None and target.step.offset:
+            here = goal("carry", "what arrives from t", lambda s, i: s.world.from_step(i, s.t))
+            return [total, here, direct]
+        goals = [total]
+        if self.carried(base):
+            goals.append(carry)
+        if self.completed_later(base, index):
+            goals.append(goal("direct", "direct part", lambda s, i: s.world.direct(i)))
+        goals.append(direct)
+        return goals
+
+    def _parameter_goals(
+        self, target: Target, line: Line, index: int, general: bool, operator: str, goal: Any
+    ) -> list[Goal]:
+        base = target.base
+        total = goal("total", f"gradient of {base}", lambda s, i: s.world.total(i))
+        if target.at is not None:
+            at = target.at
+            label = f"contribution of t = {at}"
+            return [
+                goal("contribution", label, lambda s, i: s.world.from_step(i, s.resolve_step(at, (0, 0)))),
+                total_only(total),
+            ]
+        each = goal(
+            "contribution", "contribution of each step", lambda s, i: s.world.from_step(i, s.t), operator != "="
+        )
+        if general:
+            return [each] if operator != "=" else [total, each]
+        restated = self.restated(line, index, base)
+        steps = [t for t in self.worlds[0].steps]
+        goals = [total]
+        for t in steps:
+            accepted = t == restated or (operator != "=" and restated is None)
+            goals.append(
+                goal(f"contribution {t}", f"contribution of t = {t}", lambda s, i, t=t: s.world.from_step(i, t), accepted)
+            )
+        return goals
+
+    def restated(self, line: Line, index: int, base: str) -> int | None:
+        """Return the step whose contribution a line such as ``Thus, dL/dWhh = ...`` goes on to speak of."""
+        if line.thus and index:
+            for before in reversed(self.lines[:index]):
+                if before.equation is None:
+                    break
+                side = before.equation.sides[0]
+                if isinstance(side, Derivative) and self.vocabulary.is_loss(side.of):
+                    found = self.vocabulary.locate(side.wrt)
+                    if found and found[0] == base and side.at is not None:
+                        return side.at.offset if not side.at.base else self.worlds[0].last
+                    break
+        return None
+
+    def carried(self, base: str) -> bool:
+        world = self.worlds[0]
+        return any(world.carry(i).any() for i in self.vocabulary.steps_of(base).values())
+
+    def completed_later(self, base: str, index: int) -> bool:
+        """Whether the next line that assigns ``dX`` adds to what is there."""
+        for line in self.lines[index + 1 :]:
+            if line.equation is None:
+                continue
+            target = self.target(line.equation.sides[0])
+            if target.kind != "gradient" or target.base != base or target.carry:
+                if self._uses(line.equation.sides[1:], base):
+                    return False
+                continue
+            operator = line.equation.operators[0] if line.equation.operators else "="
+            return operator == "+=" or self._uses(line.equation.sides[1:], base)
+        return False
+
+    def _uses(self, sides: tuple[Expression, ...], base: str) -> bool:
+        for side in sides:
+            for part in walk(side):
+                if isinstance(part, Name):
+                    found = self.vocabulary.differentiated(part)
+                    if found and found[0] == base and not found[2]:
+                        return True
+        return False
+
+    # -- points ----------------------------------------------------------------------------------
+
+    def is_general(self, line: Line) -> bool:
+        assert line.equation is not None
+        return self.vocabulary.is_general(list(line.equation.sides))
+
+    def points(self, line: Line, index: int, general: bool) -> list[Truth]:
+        """Return where a line is tested: every draw, and every step that it speaks of."""
+        section = self.section(line)
+        result = []
+        for k, world in enumerate(self.worlds):
+            if general:
+                steps = list(reversed(world.steps)) if section is None else [section]
+                result += [Truth(self.facts, k, world, index, t, section) for t in steps]
+            else:
+                result.append(Truth(self.facts, k, world, index, None, section))
+        return result
+
+    def section(self, line: Line) -> int | None:
+        if line.section is None:
+            return None
+        return self.worlds[0].last if line.section in ("T", "t") else int(line.section)
+
+    # -- judging ---------------------------------------------------------------------------------
+
+    def judge_all(self) -> list[Finding]:
+        findings = []
+        for i, line in enumerate(self.lines):
+            finding = self.judge(i, line)
+            findings.append(finding)
+            self.learn(i, line, finding)
+        return findings
+
+    def judge(self, index: int, line: Line) -> Finding:
+        """Judge one line."""
+        if line.equation is None:
+            span = (line.column, line.column + line.length)
+            return Finding(line.number, line.text, "", "not-understood", reason=line.reason, span=span, line=line)
+        finding = Finding(line.number, line.text, render(line.equation), "wrong", line=line)
+        try:
+            self._judge(index, line, line.equation, finding)
+        except EvaluationError as error:
+            self._failed(finding, error)
+        except RecursionError:
+            finding.verdict, finding.reason = "not-understood", "nested too deep"
+        return finding
+
+    def _judge(self, index: int, line: Line, equation: Equation, finding: Finding) -> None:
+        from .rules import is_rule, judge_rule
+
+        if is_rule(equation, self):
+            judge_rule(equation, self, finding)
+            return
+        sides = list(equation.sides)
+        if len(sides) == 1:
+            self._bare(index, line, sides[0], finding)
+            return
+        target = self.target(sides[0])
+        if target.kind in ("sides", "own") and self.target(sides[-1]).kind in ("gradient", "value", "local"):
+            if target.kind == "sides":
+                sides.reverse()
+                target = self.target(sides[0])
+        if target.kind == "unknown":
+            assert target.name is not None
+            raise EvaluationError("undefined", "no such name", target.name.span, target.name)
+        general = self.is_general(line)
+        finding.general = general
+        if target.kind == "own":
+            self._definition(index, line, target, sides, general, finding)
+            return
+        if target.kind == "sides":
+            self._identity(index, line, sides, general, finding)
+            return
+        goals = self.goals(target, line, index, general)
+        finding.nodes = self.labels(target, line, general)
+        best = self.solve(index, line, sides[1:], target, goals, general)
+        self._conclude(finding, best, sides, target, goals, index, line, general)
+
+    def before(self, target: Target, line: Line) -> Any:
+        """Return what is added to where a line says ``+=`` of something that is no parameter."""
+        assert line.equation is not None
+        operator = line.equation.operators[0] if line.equation.operators else "="
+        if operator == "=" or target.kind != "gradient" or self.is_parameter(target.base):
+            return None
+        name = target.name
+        assert name is not None
+
+        def state(scope: Truth) -> Any:
+            step = scope.step_for(target.base, target.step, name)
+            place = self.vocabulary.steps_of(target.base).get(step)
+            if place is None or scope.t is None or target.step is not None:
+                return None
+            return scope.state(target.base, place)
+
+        return state
+
+    def solve(
+        self,
+        index: int,
+        line: Line,
+        sides: list[Expression],
+        target: Target,
+        goals: list[Goal],
+        general: bool,
+        allowed: list[Reading] | None = None,
+    ) -> list[Attempt]:
+        """Return, for each side, the attempt under the first reading that meets a goal, else the strict one."""
+        assert line.equation is not None
+        points = self.points(line, index, general)
+        before = self.before(target, line)
+        sign = -1 if line.equation.operators and line.equation.operators[0] == "-=" else 1
+        results: list[Attempt] = []
+        for side in sides:
+            found = self._solve_side(side, goals, points, before, sign, allowed)
+            results.append(found)
+        return results
+
+    def _solve_side(
+        self, side: Expression, goals: list[Goal], points: list[Truth], before: Any, sign: int,
+        allowed: list[Reading] | None,
+    ) -> Attempt:
+        accepting = [goal for goal in goals if goal.accepts]
+        unknown = self.unknown_functions(side)
+        strict: Attempt | None = None
+        for functions in self.bindings(unknown):
+            self.facts.functions.update(functions)
+            for reading in allowed if allowed is not None else readings([side]):
+                for goal in accepting:
+                    trial = attempt(side, reading, goal, points, before, quick=True, sign=sign)
+                    if trial.fits:
+                        return attempt(side, reading, goal, points, before, sign=sign)
+                    if strict is None or (strict.failure and not trial.failure and reading.is_strict):
+                        strict = trial
+                    if trial.failure is not None and trial.failure.kind == "undefined":
+                        break
+                if strict is not None and strict.failure is not None and strict.failure.name is not None:
+                    break
+            for name in functions:
+                self.facts.functions.pop(name, None)
+        assert strict is not None
+        if strict.failure is None and strict.goal is not None:
+            trials = [attempt(side, strict.reading, goal, points, before, sign=sign) for goal in accepting]
+            usable = [t for t in trials if t.failure is None]
+            if usable:
+                return min(usable, key=lambda t: (sum(e > ACCEPTED for e in t.errors.values()), t.worst))
+        return strict
+
+    def unknown_functions(self, side: Expression) -> list[str]:
+        names = {c.function.rstrip("'′’") for c in functions_in(side) if c.function != "(t=)"}
+        return sorted(n for n in names if n not in self.facts.functions and not known_function(n))[:2]
+
+    def bindings(self, unknown: list[str]) -> Iterator[dict[str, str]]:
+        """Yield what the functions that the text leaves open may be."""
+        likely = [n for n in unknown if len(n) <= 4 or "act" in n]
+        if not likely or len(likely) != len(unknown):
+            yield {}
+            return
+        for chosen in itertools.product(ACTIVATIONS, repeat=len(likely)):
+            yield dict(zip(likely, chosen, strict=True))
+
+    def _conclude(
+        self,
+        finding: Finding,
+        attempts: list[Attempt],
+        sides: list[Expression],
+        target: Target,
+        goals: list[Goal],
+        index: int,
+        line: Line,
+        general: bool,
+    ) -> None:
+        bad = next((a for a in attempts if not a.fits), None)
+        if bad is not None:
+            if bad.failure is not None:
+                raise bad.failure
+            self._wrong(finding, bad, sides[1 + attempts.index(bad)], goals, index, line, general)
+            return
+        loosest = max(attempts, key=lambda a: (not a.reading.is_strict, len(a.reading.describe())))
+        goal = loosest.goal
+        assert goal is not None
+        finding.error = max(a.worst for a in attempts)
+        finding.meaning, finding.matched, finding.used = goal.meaning, goal.label, loosest.reading
+        finding.errors = _by_step(loosest)
+        if not any(a.tested for a in attempts):
+            finding.verdict = "not-tested"
+            finding.reason = self.why_zero(target, general)
+            return
+        self._licences(finding, loosest.reading, sides, target, line)
+        self._notes(finding, loosest, sides, target, index, line, general)
+
+    def why_zero(self, target: Target, general: bool) -> str:
+        reason = "the true value is zero wherever it was tested, so that any formula that gives zero would pass"
+        for name, places in self.worlds[0].names.items():
+            start = places.get(self.worlds[0].first - 1)
+            if start is not None and not self.worlds[0].value(start).any():
+                return f"{reason}; {self.worlds[0].nodes[start].label} is zero: give it random values"
+        return reason
+
+    def _licences(
+        self, finding: Finding, reading: Reading, sides: list[Expression], target: Target, line: Line
+    ) -> None:
+        """Fill in the verdict right or right-as, the reading and the exact form."""
+        chain = self.is_chain(sides[1:])
+        opened = self.filled_bounds(sides, target, finding)
+        words = reading.describe()
+        finding.layout = self.layout(reading, sides, target) if not chain else ""
+        if chain and reading.rows and not (reading.precedence or reading.association or reading.matrix):
+            words = ""
+            finding.matched = f"{finding.matched}, by the chain rule"
+        exact = [loosened(side) if reading.precedence else side for side in sides]
+        if finding.meaning.startswith("contribution ") and target.at is None and line.equation is not None:
+            t = finding.meaning.split()[1]
+            finding.notes.append(f"right as the contribution of t = {t}, not as the total gradient")
+            words = ", ".join(filter(None, [words, "one step's contribution"]))
+            if target.derivative is not None:
+                exact[0] = Derivative(target.derivative.of, target.derivative.wrt, Step("", int(t)))
+        if opened is not None:
+            words = ", ".join(filter(None, [words, "size filled in"]))
+            exact = opened
+        finding.reading = words
+        finding.verdict = "right-as" if words else "right"
+        if words:
+            operators = line.equation.operators if line.equation else ()
+            finding.exact = render(Equation(tuple(exact), operators))
+
+    def layout(self, reading: Reading, sides: list[Expression], target: Target) -> str:
+        """Return ``rows`` or ``columns`` if the line has gradients of vectors whose layout decides."""
+        vectors = [
+            p for s in sides for p in walk(s)
+            if isinstance(p, Derivative) and self.vocabulary.is_loss(p.of) and self.vector(p.wrt)
+        ]  # fmt: skip
+        if not vectors:
+            return ""
+        return "rows" if reading.rows else "columns"
+
+    def vector(self, name: Name) -> bool:
+        found = self.vocabulary.locate(name)
+        return found is not None and not self.is_parameter(found[0])
+
+    def is_chain(self, sides: list[Expression]) -> bool:
+        """Whether a side is the chain rule in letters: derivatives and nothing else, one of them local."""
+        for side in sides:
+            leaves = [p for p in walk(side) if isinstance(p, Name | Derivative | Call | Prime)]
+            derivatives = [p for p in leaves if isinstance(p, Derivative)]
+            inner = {id(n) for d in derivatives for n in (d.of, d.wrt)}
+            if any(not isinstance(p, Derivative) and id(p) not in inner for p in leaves):
+                return False
+            if not any(not self.vocabulary.is_loss(d.of) for d in derivatives):
+                return False
+        return True
+
+    def filled_bounds(self, sides: list[Expression], target: Target, finding: Finding) -> list[Expression] | None:
+        """Return the sides with their open bounds filled in, or None if there are none."""
+        from .bounds import fill
+
+        return fill(sides, target.base, self.worlds[0], self.vocabulary, finding.notes)
+
+    def _notes(
+        self, finding: Finding, found: Attempt, sides: list[Expression], target: Target, index: int, line: Line,
+        general: bool,
+    ) -> None:
+        local = [
+            p for s in sides[1:] for p in walk(s)
+            if isinstance(p, Derivative) and not self.vocabulary.is_loss(p.of)
+        ]  # fmt: skip
+        if local and found.goal is not None and target.kind == "gradient":
+            points = self.points(line, index, general)
+            for point in points:
+                point.mode = "total"
+            other = attempt(sides[1], found.reading, found.goal, points)
+            if not other.fits:
+                shown = ", ".join(dict.fromkeys(render(d) for d in local))
+                finding.notes.append(f"{shown}: immediate derivative; as a total derivative the line would be wrong")
+        bound = {p.function: self.facts.functions[p.function] for s in sides for p in functions_in(s)
+                 if p.function in self.facts.functions}  # fmt: skip
+        for name, function in bound.items():
+            finding.notes.append(f"with {name} = {function}, as in this model")
+        if "identity" in bound.values() and isinstance(sides[0], Name):
+            found_name = self.vocabulary.locate(sides[0])
+            if found_name:
+                self.identities[found_name[0]] = next(n for n, f in bound.items() if f == "identity")
+        used = set()
+        for side in sides:
+            for p in walk(side):
+                if isinstance(p, Derivative):
+                    for name in (p.of, p.wrt):
+                        located = self.vocabulary.locate(name)
+                        if located and located[0] in self.identities:
+                            used.add(located[0])
+        if not bound and not self.is_chain(sides[1:]):
+            for name in sorted(used):
+                finding.notes.append(f"right only where {self.identities[name]} is the identity, as in this model")
+        for side in sides:
+            for p in walk(side):
+                if isinstance(p, Name):
+                    for text in (p.text, p.text[1:], re.sub(r"_?\d+$", "", p.text)):
+                        note = self.vocabulary.notes.pop(text, None)
+                        if note:
+                            finding.notes.append(note)
+
+    def labels(self, target: Target, line: Line, general: bool) -> list[str]:
+        """Return the labels of the nodes that a left side is about."""
+        if target.kind not in ("gradient", "value"):
+            return []
+        prefix = "d" if target.kind == "gradient" else ""
+        base = self.vocabulary.aliases.get(target.base, target.base)
+        result = []
+        for point in self.points(line, 0, general):
+            if point.index:
+                break
+            assert target.name is not None
+            try:
+                step = point.step_for(target.base, target.step, target.name)
+            except EvaluationError:
+                continue
+            result.append(f"{prefix}{base}" if step is None else f"{prefix}{base}[{step}]")
+        return list(dict.fromkeys(result))
+
+    # -- what is wrong ---------------------------------------------------------------------------
+
+    def _failed(self, finding: Finding, error: EvaluationError) -> None:
+        finding.verdict = error.kind if error.kind in (*BAD, "not-tested") else "undefined"
+        finding.reason = str(error)
+        finding.span = error.span if error.span != (0, 0) else None
+        finding.kind = error.name.text if error.name is not None else ""
+
+    def _wrong(
+        self, finding: Finding, bad: Attempt, side: Expression, goals: list[Goal], index: int, line: Line,
+        general: bool,
+    ) -> None:
+        finding.verdict = "wrong"
+        finding.error = bad.worst
+        finding.errors = _by_step(bad)
+        finding.used = bad.reading
+        finding.meaning = bad.goal.meaning if bad.goal else ""
+        target = self.target(line.equation.sides[0]) if line.equation else None
+        if target and target.kind == "gradient" and not target.carry and general and finding.meaning != "carry":
+            finding.meaning = self.expected_meaning(target.base, index)
+        points = self.points(line, index, general)
+        before = self.before(target, line) if target else None
+        diagnoses = []
+        for goal in goals:
+            if goal.accepts:
+                continue
+            if attempt(side, bad.reading, goal, points, before, quick=True).fits:
+                diagnoses.append(goal)
+        finding.reason = self._why(bad, diagnoses, line)
+
+    def _why(self, bad: Attempt, diagnoses: list[Goal], line: Line) -> str:
+        steps = _by_step(bad)
+        right = [t for t, e in steps.items() if e <= ACCEPTED and t is not None]
+        off = [t for t, e in steps.items() if e > ACCEPTED and t is not None]
+        opening = ""
+        if right and off:
+            opening = f"right at {_listed(right)}, off by {bad.worst:.2g} at {_listed(off)}"
+        for goal in diagnoses:
+            if goal.meaning == "direct":
+                return f"{opening + ': ' if opening else ''}the carry from t+1 is missing"
+            if goal.meaning == "arriving":
+                return "this is only what arrives from the next step; the direct part is missing"
+            if goal.meaning == "contribution":
+                return "right for one step, but `=` overwrites it at every step; `+=` adds them up"
+            return f"this is the {goal.label}, not the total gradient"
+        if opening:
+            return opening
+        hint = _factor(bad, self.worlds[0])
+        if hint:
+            return hint
+        if bad.worst == np.inf:
+            return "not zero where the true value is zero"
+        return f"off by {bad.worst:.2g} of the largest true entry"
+
+    def expected_meaning(self, base: str, index: int) -> str:
+        """What a wrong assignment of ``dX`` was probably meant to be, so that later lines are judged fairly."""
+        count = later = 0
+        for i, line in enumerate(self.lines):
+            if line.equation is None:
+                continue
+            target = self.target(line.equation.sides[0])
+            if target.kind == "gradient" and target.base == base and not target.carry:
+                count += 1
+                later += i > index
+        return "carry" if count > 1 and later == 0 and self.carried(base) else "total"
+
+    # -- other forms -----------------------------------------------------------------------------
+
+    def _identity(
+        self, index: int, line: Line, sides: list[Expression], general: bool, finding: Finding
+    ) -> None:
+        """Two expressions that are said to be equal."""
+        goal = Goal("identity", "both sides are equal", lambda s: evaluate(sides[0], s, STRICT).array)
+        attempts = self.solve(index, line, sides[1:], Target("sides"), [goal], general)
+        self._conclude(finding, attempts, sides, Target("sides"), [goal], index, line, general)
+
+    def _bare(self, index: int, line: Line, side: Expression, finding: Finding) -> None:
+        """An expression without `=`: say what it equals, if it is something."""
+        general = self.is_general(line)
+        names = dict.fromkeys(
+            p.wrt for p in walk(side) if isinstance(p, Derivative) and self.vocabulary.is_loss(p.of)
+        )
+        for name in names:
+            target = self.target(Derivative(Name("L"), Name(name.text, name.step)))
+            if target.kind != "gradient":
+                continue
+            goals = [g for g in self.goals(target, line, index, general) if g.meaning == "total"]
+            for found in self.solve(index, line, [side], target, goals, general):
+                if found.fits and found.tested:
+                    finding.verdict, finding.matched = "right", f"equals dL/d{name.text}"
+                    finding.error, finding.meaning = found.worst, "bare"
+                    self._licences(finding, found.reading, [side, side], target, Line(0, "", ""))
+                    finding.meaning = "bare"
+                    return
+        for point in self.points(line, index, general)[:1]:
+            evaluate(side, point, STRICT)
+        finding.verdict = "not-tested"
+        finding.reason = "an expression without `=` claims nothing"
+
+    def _definition(
+        self, index: int, line: Line, target: Target, sides: list[Expression], general: bool, finding: Finding
+    ) -> None:
+        """A name that the model does not have: find the node with the same value, or keep it as the text's own."""
+        from .define import define
+
+        define(self, index, line, target, sides, general, finding)
+
+    # -- learning --------------------------------------------------------------------------------
+
+    def learn(self, index: int, line: Line, finding: Finding) -> None:
+        """Take note of what a line has assigned."""
+        if line.equation is None or len(line.equation.sides) < 2:
+            return
+        target = self.target(line.equation.sides[0])
+        if target.kind != "gradient" or self.is_parameter(target.base) or not finding.general:
+            return
+        key = ("next " if target.carry else "") + target.base
+        if target.step is not None:
+            return
+        meaning = finding.meaning if finding.meaning in ("total", "carry", "direct") else "total"
+        if finding.verdict not in GOOD and finding.verdict != "not-tested":
+            meaning = self.expected_meaning(target.base, index)
+        self.facts.assigned.setdefault(key, []).append(Assigned(index, self.section(line), meaning))
+
+
+def total_only(goal: Goal) -> Goal:
+    """Return the goal as one that only explains."""
+    return Goal(goal.meaning, "total gradient, not one step's contribution", goal.truth, False, goal.place)
+
+
+def _by_step(found: Attempt) -> dict[int | None, float]:
+    """Return the largest error at each step, over all draws."""
+    steps: dict[int | None, float] = {}
+    for (_, t), error in found.errors.items():
+        steps[t] = max(error, steps.get(t, 0.0))
+    return steps
+
+
+def _listed(steps: list[int]) -> str:
+    words = [f"t = {t}" for t in steps]
+    if len(words) > 3:
+        return f"{len(words)} steps ({words[0]} ... {words[-1]})"
+    return " and ".join(words)
+
+
+def _factor(bad: Attempt, world: World) -> str:
+    """Recognise a sign, a transposition or a constant factor."""
+    if bad.sample is None:
+        return ""
+    value, truth = bad.sample
+    if value.shape != truth.shape or not truth.size:
+        return ""
+    largest = np.unravel_index(np.argmax(np.abs(truth)), truth.shape)
+    if truth[largest] == 0:
+        return ""
+    factor = float(value[largest] / truth[largest])
+    if np.isfinite(factor) and factor and np.allclose(value, factor * truth, rtol=1e-9, atol=0):
+        if abs(factor + 1) < 1e-9:
+            return "the sign is wrong"
+        T = len(world.steps)
+        if T > 1 and abs(factor - 1 / T) < 1e-9:
+            return f"1/{T} of the true value: right if the loss were averaged over the {T} steps; here it is summed"
+        if T > 1 and abs(factor - T) < 1e-9:
+            return f"{T} times the true value: right if the loss were {T} times as large; here it is summed over time"
+        if abs(factor - 2) < 1e-9:
+            return "twice the true value: right for a squared error without the half"
+        return f"{factor:.4g} times the true value"
+    if value.ndim == 2 and value.shape[0] == value.shape[1] and np.allclose(value.T, truth, rtol=1e-9, atol=0):
+        return "this is the transpose of the true value"
+    return ""
+
+
+def value_at(scope: Truth, tree: Expression, reading: Reading) -> Value:
+    """Evaluate a side at a point (a name for `evaluate` that the definitions share)."""
+    return evaluate(tree, scope, reading)
