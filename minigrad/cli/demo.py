@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 import minigrad as mg
-from minigrad.cli.show import bar, console, explain, heading, progress_bar, quoted
+from minigrad.cli.show import bar, console, explain, heading, progress_bar, quote
 from minigrad.errors import MinigradError
 
 STEPS = 6
@@ -59,15 +59,16 @@ def demo(
     out.mkdir(parents=True, exist_ok=True)
     screen = console()
     heading(screen, "The text")
-    screen.print(f"  {path.name}: {len(content):,} characters, {len(vocabulary)} different. It begins")
-    opening = content.lstrip()[: STEPS + 1]
-    screen.print(Padding(quoted(content.lstrip()[:240].rsplit("\n", 1)[0]), (1, 0, 0, 4)))
+    screen.print(f"  {path}: {len(content):,} characters, {len(vocabulary)} different.\n")
+    prose = first_paragraph(content)
+    quote(screen, prose)
 
-    tokens = vocabulary.encode(opening)
+    read = prose[: STEPS + 1]
+    tokens = vocabulary.encode(read)
     networks = {name: record(name, len(vocabulary), tokens) for name in ("elman", "lstm")}
     drawings(screen, networks, out)
     right = gradients(screen, networks)
-    steps(screen, networks, opening)
+    steps(screen, networks, read)
     checked(screen)
     train(screen, content, vocabulary, seconds)
     if not right:
@@ -83,6 +84,15 @@ def example(name: str) -> Path:
     if not path.is_file():
         raise DataMissingError(f"the example data is not at {path}; name a file of your own")
     return path
+
+
+def first_paragraph(content: str) -> str:
+    """Return the first few lines that look like prose: three or more without a blank one between them."""
+    for block in content.split("\n\n"):
+        lines = block.strip("\n").split("\n")
+        if len(lines) >= 3 and len(block) > STEPS:
+            return "\n".join(line.strip() for line in lines[:4])
+    return content.strip()[:300]
 
 
 def check_length(content: str, path: Path) -> None:
@@ -163,7 +173,7 @@ def gradients(screen: Console, networks: dict[str, Recorded]) -> bool:
                 f"{relative:.1e}",
                 Text("✓", "green") if fits else Text("✗", "bold red"),
             )
-        screen.print(Padding(table, (0, 0, 1, 2)))
+        screen.print(Padding(table, (0, 0, 1, 2), expand=False))
     explain(
         screen,
         "By hand: the notes' equations in plain numpy, models/by_hand.py. "
@@ -186,7 +196,7 @@ def steps(screen: Console, networks: dict[str, Recorded], characters: str) -> No
             str(t), repr(characters[t - 1]), f"{norms[t]:.4f}", bar(norms[t] / max(norms.values()), 36)
         )
     total = np.sum(list(addends.values()), axis=0)
-    screen.print(Padding(table, (0, 0, 1, 2)))
+    screen.print(Padding(table, (0, 0, 1, 2), expand=False))
     expected = elman.expected.gradients["Whh"]
     off = float(np.abs(total - expected).max() / np.abs(expected).max())
     explain(screen, f"Together they are dWhh: off by {off:.1e} of its largest entry.")
@@ -241,8 +251,9 @@ def train(screen: Console, content: str, vocabulary: Any, seconds: float) -> Non
         ),
     ):
         table.add_row(Text(name, style), Text(f"{value:.3f}", style), bar(value / worst, 20))
-    screen.print(Padding(table, (1, 0, 1, 2)))
+    screen.print(Padding(table, (1, 0, 1, 2), expand=False))
     after = sample(trainer.net, vocabulary, 300, temperature=0.7, seed=0)
     for title, words in (("It said before", before), ("It says now", after)):
         screen.print(f"  [dim]{title}[/]")
-        screen.print(Padding(quoted(words), (0, 0, 1, 4)))
+        quote(screen, words)
+        screen.print()

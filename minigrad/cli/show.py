@@ -27,13 +27,14 @@ def heading(screen: Console, title: str) -> None:
 
 def explain(screen: Console, text: str) -> None:
     """Print a remark below what it is about."""
-    screen.print(Padding(Text(text, "dim"), (0, 2)))
+    screen.print(Padding(Text(text, "dim"), (0, 2), expand=False))
 
 
-def quoted(text: str) -> Text:
-    """Return a text that a person or a network wrote, as it is: never read as markup."""
-    printable = "".join(c if c.isprintable() or c == "\n" else "·" for c in text)
-    return Text(printable, "italic")
+def quote(screen: Console, text: str) -> None:
+    """Print a text that a person or a network wrote, as it is: never read as markup or control codes."""
+    for line in text.strip("\n").split("\n"):
+        printable = "".join(c if c.isprintable() else "·" for c in line).rstrip()
+        screen.print(Text(f"    {printable}".rstrip(), "italic"), overflow="fold", no_wrap=False)
 
 
 def bar(share: float, width: int) -> Text:
