@@ -95,7 +95,7 @@ def to_onnx(net: Recurrent, metadata: dict[str, str] | None = None) -> onnx.Mode
         return outputs[0]
 
     classes = net.embedding is not None
-    shape = ["steps", "batch"] if classes else ["steps", "batch", net.inputs]
+    shape: list[Any] = ["steps", "batch"] if classes else ["steps", "batch", net.inputs]
     kind = TensorProto.INT64 if classes else TensorProto.FLOAT
     given = [helper.make_tensor_value_info("inputs", kind, shape)]
     x = "inputs"
@@ -130,7 +130,9 @@ def to_onnx(net: Recurrent, metadata: dict[str, str] | None = None) -> onnx.Mode
     for name, parts in last.items():
         node("Concat", parts, [name], axis=0)
 
-    axes = ["batch", net.outputs] if net.topology == "many-to-one" else ["steps", "batch", net.outputs]
+    axes: list[Any] = (
+        ["batch", net.outputs] if net.topology == "many-to-one" else ["steps", "batch", net.outputs]
+    )
     answers = [helper.make_tensor_value_info("outputs", TensorProto.FLOAT, axes)]
     answers += [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, [net.layers, "batch", net.hidden])

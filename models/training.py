@@ -208,7 +208,7 @@ class Trainer:
         tokens = self.vocabulary.encode(text)
         cut = len(tokens) - max(2, round(len(tokens) * settings.validation))
         self.train_tokens, self.validation_tokens = tokens[: max(cut, 0)], tokens[max(cut, 0) :]
-        # An epoch starts at a random place of the first window, so that its windows are not cut where the last were.
+        # An epoch starts anywhere in the first window, so that its windows are cut elsewhere than the last.
         needed = settings.batch * settings.steps + settings.steps
         if len(self.train_tokens) < needed + 1:
             raise DataError(
@@ -256,7 +256,7 @@ class Trainer:
         """
         settings = self.settings
         if self._step is None:
-            self._step = compiled_step(self.net, settings) if settings.compiled else eager_step(self.net)
+            self._step = eager_step(self.net)
         scale = 1 / (settings.steps * settings.batch)
         while self.epoch < settings.epochs:
             if self.window == 0:
@@ -270,8 +270,8 @@ class Trainer:
                 clipped, norm = clip_norm(mean, settings.clip)
                 if not (math.isfinite(loss) and math.isfinite(norm)):
                     raise TrainingError(
-                        f"update {self.number + 1}: the loss is {loss * scale:g} and the norm of the gradients "
-                        f"{norm:g}; a smaller --learning-rate (now {settings.learning_rate:g}) or --clip helps"
+                        f"update {self.number + 1}: the loss is {loss * scale:g}, the norm of the gradients "
+                        f"{norm:g}; a smaller --learning-rate (now {settings.learning_rate:g}) helps"
                     )
                 if settings.decay:
                     done = self.number / (settings.epochs * self.windows)

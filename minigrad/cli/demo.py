@@ -130,14 +130,17 @@ def record(name: str, classes: int, tokens: Any) -> Recorded:
     """Unroll a network over characters, each the target of the one before."""
     from models import LSTM, ElmanRNN, by_hand
 
-    kind, hand = {"elman": (ElmanRNN, by_hand.elman), "lstm": (LSTM, by_hand.lstm)}[name]
-    net = kind(inputs=classes, hidden=16, embedding=8, seed=0)
+    net: ElmanRNN | LSTM = (ElmanRNN if name == "elman" else LSTM)(classes, 16, embedding=8, seed=0)
     inputs, targets = tokens[:-1, np.newaxis], tokens[1:, np.newaxis]
     one_hot = np.eye(classes)
     random = np.random.default_rng(0)
     state = {key: random.uniform(-0.5, 0.5, shape) for key, shape in net.state_shapes(1).items()}
     run = net(one_hot[inputs].transpose(0, 2, 1), one_hot[targets].transpose(0, 2, 1), state)
-    return Recorded(name, net, run, hand(net.values(), inputs, targets, *state.values()))
+    if name == "elman":
+        expected = by_hand.elman(net.values(), inputs, targets, state["h"])
+    else:
+        expected = by_hand.lstm(net.values(), inputs, targets, state["h"], state["c"])
+    return Recorded(name, net, run, expected)
 
 
 def drawings(screen: Console, networks: dict[str, Recorded], out: Path) -> None:
@@ -187,7 +190,7 @@ def steps(screen: Console, networks: dict[str, Recorded], characters: str) -> No
     heading(screen, "One gradient, split over time")
     elman = networks["elman"]
     addends = mg.contributions(elman.run.loss, elman.net.parameters["Whh"])
-    norms = {t: float(np.linalg.norm(addend)) for t, addend in addends.items()}
+    norms = {t: float(np.linalg.norm(addend)) for t, addend in addends.items() if t is not None}
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="dim")
     for title, justify in (("t", "right"), ("reads", "center"), ("‖dWhh (t)‖", "right"), ("", "left")):
         table.add_column(title, justify=justify)  # type: ignore[arg-type]
@@ -242,7 +245,7 @@ def train(screen: Console, content: str, vocabulary: Any, seconds: float) -> Non
     worst = max(first, zero)
     for name, value, style in (
         ("the LSTM before", first, "dim"),
-        ("entropy of the character frequencies", zero, "dim"),
+        ("character frequencies (entropy)", zero, "dim"),
         ("3-gram counts with back-off", three, "dim"),
         (
             f"the LSTM after {time.monotonic() - began:.0f} s",
@@ -250,7 +253,7 @@ def train(screen: Console, content: str, vocabulary: Any, seconds: float) -> Non
             "bold green" if last < zero else "bold red",
         ),
     ):
-        table.add_row(Text(name, style), Text(f"{value:.3f}", style), bar(value / worst, 20))
+        table.add_row(Text(name, style), Text(f"{value:.3f}", style), bar(value / worst, 24))
     screen.print(Padding(table, (1, 0, 1, 2), expand=False))
     after = sample(trainer.net, vocabulary, 300, temperature=0.7, seed=0)
     for title, words in (("It said before", before), ("It says now", after)):

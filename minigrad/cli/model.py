@@ -119,6 +119,7 @@ def load(
 def _built_in(chosen: BuiltIn, steps: int, columns: int, seed: int, dtype: DTypeLike) -> mg.Node:
     import models
 
+    kinds: dict[str, type[models.ElmanRNN] | type[models.LSTM]]
     kinds = {"ElmanRNN": models.ElmanRNN, "LSTM": models.LSTM}
     net = kinds[chosen.kind](**chosen.options, seed=seed, dtype=dtype)
     random = np.random.default_rng(seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from rich.console import Console
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -32,9 +34,11 @@ def explain(screen: Console, text: str) -> None:
 
 def quote(screen: Console, text: str) -> None:
     """Print a text that a person or a network wrote, as it is: never read as markup or control codes."""
+    width = min(screen.width, WIDTH) - 6
     for line in text.strip("\n").split("\n"):
         printable = "".join(c if c.isprintable() else "·" for c in line).rstrip()
-        screen.print(Text(f"    {printable}".rstrip(), "italic"), overflow="fold", no_wrap=False)
+        for part in textwrap.wrap(printable, width, drop_whitespace=False) or [""]:
+            screen.print(Text(f"    {part}".rstrip(), "italic"))
 
 
 def bar(share: float, width: int) -> Text:

@@ -133,7 +133,7 @@ def test_onnx_expects_the_same(case):
 
 
 def test_all_cases_are_there():
-    """Forward, reverse and both; both layouts; initial states and peepholes (the onnx package may gain more)."""
+    """Forward, reverse and both; both layouts; initial states; peepholes (the onnx package may gain more)."""
     names = {case.name for case in cases()}
     assert {
         "test_lstm_defaults",
