@@ -12,6 +12,7 @@ ch. 3).  What differs is how that sum is formed:
 from __future__ import annotations
 
 import heapq
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias, overload
@@ -21,6 +22,7 @@ from numpy.typing import ArrayLike
 
 from minigrad import primitives as fn
 from minigrad.errors import (
+    AnomalyError,
     IntegerGradientError,
     NotConnectedError,
     NotScalarError,
@@ -29,6 +31,10 @@ from minigrad.errors import (
 )
 from minigrad.node import Array, Node, constant, state
 from minigrad.primitives.base import PRIMITIVES, shown
+
+
+# Threads that differentiate apart may share parameters; adding to a gradient reads it and writes it.
+_one_at_a_time = threading.Lock()
 
 
 class Use(NamedTuple):
@@ -99,10 +105,12 @@ def _vjp(g: Any, user: Node, position: int, operand: Node) -> Array:
     """Return what one use contributes to the gradient of its operand, on numbers."""
     primitive = user.primitive
     assert primitive is not None
-    rule = primitive.vjp(position) if primitive.variadic else primitive.vjps[position]
+    rule = primitive.vjps[0 if primitive.variadic else position]
     assert rule is not None
     inputs = user.inputs
-    if user.attributes:
+    if primitive.variadic:
+        result = rule(g, user.value, inputs, position=position, **user.attributes)
+    elif user.attributes:
         result = rule(g, user.value, *[x.value for x in inputs], **user.attributes)
     elif len(inputs) == 2:
         result = rule(g, user.value, inputs[0].value, inputs[1].value)
@@ -154,7 +162,8 @@ def _evaluated(node: Node, addends: list[Any]) -> list[Any]:
         if len(uses) > 1:
             primitive = uses[0].user.primitive
             assert primitive is not None
-            merged = primitive.merged[position]([(use.g, use.user) for use in uses])
+            rule = primitive.merged.get(position)
+            merged = rule([(use.g, use.user) for use in uses]) if rule is not None else None
         if merged is not None and merged.shape == node.shape:
             numbers.append(merged.astype(node.dtype, copy=False))
         else:
@@ -187,15 +196,23 @@ def _recorded_vjp(g: Any, user: Node, position: int, operand: Node) -> Node:
     """Return what one use contributes, recorded with the step of that use."""
     primitive = user.primitive
     assert primitive is not None
-    rule = primitive.vjp(position)
+    rule = primitive.vjps[0 if primitive.variadic else position]
     assert rule is not None
     before, state.step = state.step, user.step
     try:
-        result: Node = rule(g, user, *user.inputs, **user.attributes)
+        if primitive.variadic:
+            result: Node = rule(g, user, user.inputs, position=position, **user.attributes)
+        else:
+            result = rule(g, user, *user.inputs, **user.attributes)
         if primitive.broadcasts and result.shape != operand.shape:
             result = fn.unbroadcast(result, operand.shape)
         if result.dtype != operand.dtype:
             result = fn.astype(result, operand.dtype)
+    except AnomalyError as error:
+        what = str(error).removeprefix("forward: ").removeprefix("backward: ")
+        raise AnomalyError(
+            f"backward: in the gradient of {operand.label} that arrives from {user.label}: {what}"
+        ) from None
     finally:
         state.step = before
     return result
@@ -228,9 +245,21 @@ def backward(output: Node, gradient: ArrayLike | None = None) -> None:
             "and mind that mg.no_grad() and mg.stop_gradient cut the graph"
         )
     seed = _seed(output, gradient)
-    for node, g in _sweep_numbers([(output, seed)], None):
-        if node.primitive is None:
-            node.grad = _owned(g) if node.grad is None else node.grad + g
+    arrived = [(node, g) for node, g in _sweep_numbers([(output, seed)], None) if node.primitive is None]
+    if not arrived:
+        raise NotConnectedError(
+            f"backward: no gradient reaches a parameter from {shown(output)}: it depends on them only "
+            "through indices, conditions or comparisons"
+        )
+    for node, _ in arrived:
+        if node.dtype.kind != "f":
+            raise IntegerGradientError(
+                f"backward: {shown(node)} is {node.dtype}; complex numbers are for the complex step of "
+                "gradcheck alone: make it real, np.asarray(value.real)"
+            )
+    with _one_at_a_time:
+        for node, g in arrived:
+            node.grad = _owned(g) if node.grad is None else np.asarray(node.grad + g)
 
 
 @overload
@@ -394,7 +423,7 @@ def contributions(output: Node, node: Node) -> dict[int | None, Array]:
             return _send(g, user, position, operand)
         addend = _vjp(g, user, position, operand)
         known = parts.get(user.step)
-        parts[user.step] = _owned(addend) if known is None else known + addend
+        parts[user.step] = _owned(addend) if known is None else np.asarray(known + addend)
         return addend
 
     for visited, g in _sweep([(output, _seed(output, None))], needed, send, _total):
@@ -473,20 +502,29 @@ def paths(output: Node, node: Node, limit: int = 1000) -> list[Path]:
             "take a nearer pair of nodes, or give a higher limit"
         )
     found: list[Path] = []
-    # Depth first; each entry is a node, the gradient that arrives over the way to it, and that way.
-    open_ends: list[tuple[Node, Array, tuple[Node, ...]]] = [(output, _seed(output, None), (output,))]
+    # Depth first; each entry is a node, the gradient that arrives over the way to it, and that way
+    # (a linked list, since copying a way at each of its n nodes would take n² steps).
+    open_ends: list[tuple[Node, Array, Any]] = [(output, _seed(output, None), (output, None))]
     while open_ends:
         at, g, way = open_ends.pop()
         if at is node:
-            found.append(Path(way, _owned(g)))
+            found.append(Path(_unlinked(way), _owned(g)))
             continue
         branches = [
-            (operand, _vjp(g, at, position, operand), (*way, operand))
+            (operand, _vjp(g, at, position, operand), (operand, way))
             for position, operand in enumerate(at.inputs)
             if operand.serial in needed and at.primitive is not None and at.primitive.vjp(position)
         ]
         open_ends.extend(reversed(branches))
     return found
+
+
+def _unlinked(way: Any) -> tuple[Node, ...]:
+    nodes = []
+    while way is not None:
+        node, way = way
+        nodes.append(node)
+    return tuple(reversed(nodes))
 
 
 def count_paths(output: Node, node: Node) -> int:

@@ -11,12 +11,19 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import index
 from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from minigrad.errors import AxisError, IntegerGradientError, TracingError, UnsupportedError
+from minigrad.errors import (
+    AxisError,
+    IntegerGradientError,
+    NotScalarError,
+    TracingError,
+    UnsupportedError,
+)
 
 if TYPE_CHECKING:
     import weakref
@@ -79,7 +86,7 @@ class Node:
     serial : int
         Its place in the order of recording.
     requires_grad : bool
-        Whether a parameter stands somewhere behind it.
+        Whether a gradient flows from it to a parameter.
     grad : ndarray or None
         Filled by `backward`, for parameters.
 
@@ -224,21 +231,23 @@ class Node:
     # -- numbers out ---------------------------------------------------------------------------------
 
     def item(self) -> float:
-        """Return the value of a node of one entry as a Python number."""
-        _no_values_under_tracing(self, ".item()")
-        return self.value.item()  # type: ignore[no-any-return]
+        """Return the value of a node of one entry as a Python number.
+
+        Raises
+        ------
+        NotScalarError
+            If it has more entries, or none.
+        """
+        return _one_number(self, ".item()")  # type: ignore[no-any-return]
 
     def __float__(self) -> float:
-        _no_values_under_tracing(self, "float(...)")
-        return float(self.value.item())
+        return float(_one_number(self, "float(...)"))
 
     def __int__(self) -> int:
-        _no_values_under_tracing(self, "int(...)")
-        return int(self.value.item())
+        return int(_one_number(self, "int(...)"))
 
     def __bool__(self) -> bool:
-        _no_values_under_tracing(self, "a condition")
-        return bool(self.value)
+        return bool(_one_number(self, "a condition"))
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
         # Without this, numpy would quietly build an array of objects.
@@ -254,6 +263,16 @@ class Node:
 
     def __iter__(self) -> Iterator[Node]:
         return (self[i] for i in range(len(self)))
+
+    def __contains__(self, item: object) -> bool:
+        # Python would fall back to ==, which asks whether two nodes are one, and answer False.
+        raise UnsupportedError(f"`in` on {self.label}: look into node.value, or compare with mg.equal")
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise UnsupportedError(
+            f"{self.label}[...] = ... would overwrite a value that the graph remembers: "
+            "use mg.where, mg.concat or mg.stack to make a new one"
+        )
 
     # -- operators and methods: each is the function of the same name ------------------------------------
 
@@ -380,7 +399,8 @@ def record(
         node.attributes = attributes
         for operand in inputs:
             if operand.requires_grad:
-                node.requires_grad = True
+                # Behind a comparison or stop_gradient, parameters are out of a gradient's reach.
+                node.requires_grad = primitive.is_differentiable
                 break
         else:
             node.requires_grad = False
@@ -514,6 +534,17 @@ def tracing(who: str) -> Iterator[None]:
         state.tracing = before
 
 
+def _one_number(node: Node, what: str) -> Any:
+    """Return the one entry of a node for `what` the program does with it."""
+    _no_values_under_tracing(node, what)
+    if node.value.size != 1:
+        raise NotScalarError(
+            f"{what} needs one number, and {node.label} has shape {node.shape}: reduce it first (mg.sum, "
+            "mg.max), or take all of its numbers with node.value"
+        )
+    return node.value.item()
+
+
 def _no_values_under_tracing(node: Node, what: str) -> None:
     if state.tracing is not None:
         raise TracingError(
@@ -544,6 +575,10 @@ def _checked_array(value: ArrayLike, name: str | None, maker: str) -> Array:
 
 def checked_axis(axis: int, ndim: int, what: str) -> int:
     """Return `axis` counted from the front, or raise an `AxisError` that names `what`."""
+    try:
+        axis = index(axis)
+    except TypeError:
+        raise UnsupportedError(f"{what}: an axis is an integer, not {axis!r}") from None
     if not -ndim <= axis < ndim:
         raise AxisError(f"{what}: axis {axis} does not exist, the value has {ndim} axes")
     return axis % ndim

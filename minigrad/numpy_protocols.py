@@ -13,7 +13,7 @@ import numpy as np
 
 from minigrad import primitives as fn
 from minigrad.errors import UnsupportedError
-from minigrad.node import Node
+from minigrad.node import Node, checked_axis
 
 _UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.add: fn.add,
@@ -59,10 +59,10 @@ def _value(x: Any) -> Any:
 
 
 _FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
-    np.sum: fn.sum,
-    np.mean: fn.mean,
-    np.max: fn.max,
-    np.amax: fn.max,
+    # In numpy the third argument is a dtype or an output: what comes behind the axis is given by name here.
+    np.sum: lambda a, axis=None, *, keepdims=False: fn.sum(a, axis, keepdims),
+    np.mean: lambda a, axis=None, *, keepdims=False: fn.mean(a, axis, keepdims),
+    np.max: lambda a, axis=None, *, keepdims=False: fn.max(a, axis, keepdims),
     np.reshape: lambda a, shape: fn.reshape(a, shape),
     np.ravel: lambda a: fn.reshape(a, (-1,)),
     np.transpose: lambda a, axes=None: fn.permute_dims(a, axes),
@@ -70,15 +70,17 @@ _FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.moveaxis: lambda a, source, destination: fn.permute_dims(
         a, _moved(np.ndim(_value(a)), source, destination)
     ),
-    np.expand_dims: fn.expand_dims,
-    np.squeeze: fn.squeeze,
-    np.broadcast_to: fn.broadcast_to,
-    np.concatenate: lambda arrays, axis=0: fn.concat(arrays, axis),
+    np.expand_dims: lambda a, axis: fn.expand_dims(a, axis),
+    np.squeeze: lambda a, axis=None: fn.squeeze(a, axis),
+    np.broadcast_to: lambda array, shape: fn.broadcast_to(array, _as_shape(shape)),
+    np.concatenate: lambda arrays, axis=0: _concatenate(arrays, axis),
     np.stack: lambda arrays, axis=0: fn.stack(arrays, axis),
     np.vstack: lambda tup: fn.concat(_at_least_2d(tup), 0),
     np.hstack: lambda tup: fn.concat(tup, 0 if np.ndim(_value(tup[0])) == 1 else 1),
     np.split: lambda ary, indices_or_sections, axis=0: fn.split(ary, indices_or_sections, axis),
-    np.take: lambda a, indices, axis: fn.take(a, indices, axis),
+    np.take: lambda a, indices, axis=None: (
+        fn.take(fn.reshape(a, (-1,)), indices) if axis is None else fn.take(a, indices, axis)
+    ),
     np.take_along_axis: lambda arr, indices, axis: fn.take_along_axis(arr, indices, axis),
     np.where: fn.where,
     np.dot: _dot,
@@ -89,17 +91,17 @@ _FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.ones_like: lambda a: np.ones(a.shape, a.dtype),
 }
 
-for _name in ("concat", "permute_dims", "matrix_transpose"):  # the array API's names, from numpy 2 on
+# The array API's names; some are other objects than the functions above, some are the same.
+for _name, _own in {"matrix_transpose": fn.matrix_transpose, "amax": _FUNCTIONS[np.max]}.items():
     if hasattr(np, _name):
-        _FUNCTIONS.setdefault(getattr(np, _name), getattr(fn, _name))
+        _FUNCTIONS.setdefault(getattr(np, _name), _own)
 
 
 def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], options: dict[str, Any]) -> Node:
     """Record what a numpy ufunc, called with a node, means; the target of ``__array_ufunc__``."""
-    if method == "reduce" and ufunc is np.add:
-        return fn.sum(inputs[0], options.get("axis", 0), options.get("keepdims", False))
-    if method == "reduce" and ufunc is np.maximum:
-        return fn.max(inputs[0], options.get("axis", 0), options.get("keepdims", False))
+    if method == "reduce" and (ufunc is np.add or ufunc is np.maximum) and {*options} <= {"axis", "keepdims"}:
+        reduce = fn.sum if ufunc is np.add else fn.max
+        return reduce(inputs[0], options.get("axis", 0), options.get("keepdims", False))
     function = _UFUNCS.get(ufunc)
     name = f"np.{ufunc.__name__}"
     if method != "__call__":
@@ -126,9 +128,8 @@ def call_function(function: Callable[..., Any], args: tuple[Any, ...], options: 
     except TypeError as error:
         if isinstance(error, UnsupportedError):
             raise
-        raise UnsupportedError(
-            f"{name} on nodes: {error}; see the minigrad function that it stands for"
-        ) from None
+        what = str(error).replace("<lambda>()", "it")
+        raise UnsupportedError(f"{name} on nodes: {what}; {_instead(name.removeprefix('np.'))}") from None
 
 
 def _instead(name: str) -> str:
@@ -145,13 +146,25 @@ def _at_least_2d(arrays: Any) -> list[Any]:
     return [fn.reshape(x, (1, -1)) if np.ndim(_value(x)) < 2 else x for x in arrays]
 
 
+def _concatenate(arrays: Any, axis: int | None) -> Any:
+    if axis is None:
+        return fn.concat([fn.reshape(x, (-1,)) for x in arrays], 0)
+    return fn.concat(arrays, axis)
+
+
+def _as_shape(shape: Any) -> tuple[int, ...]:
+    return tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+
+
 def _swapped(ndim: int, a: int, b: int) -> list[int]:
     axes = list(range(ndim))
+    a, b = checked_axis(a, ndim, "np.swapaxes"), checked_axis(b, ndim, "np.swapaxes")
     axes[a], axes[b] = axes[b], axes[a]
     return axes
 
 
 def _moved(ndim: int, source: int, destination: int) -> list[int]:
     axes = list(range(ndim))
-    axes.insert(destination % ndim, axes.pop(source % ndim))
+    source, destination = (checked_axis(axis, ndim, "np.moveaxis") for axis in (source, destination))
+    axes.insert(destination, axes.pop(source))
     return axes

@@ -39,7 +39,8 @@ class Primitive:
     vjps : tuple of (callable or None)
         For each input, ``vjp(g, y, *inputs, **attributes)``: the gradient of that input, given the gradient
         `g` of the result `y`.  None where no gradient flows (indices, conditions).  A variadic primitive
-        has a single rule that is told the ``position`` of the input.
+        has a single rule, ``vjp(g, y, inputs, position=..., **attributes)``, which gets the inputs as one
+        sequence: unpacking them for each of n inputs would take n² steps.
     text, latex : str or callable
         How it is written: a format of the written operands and the attributes.
     precedence : int
@@ -80,7 +81,7 @@ class Primitive:
         rule = self.vjps[0] if self.vjps else None
         if rule is None:
             return None
-        return lambda g, y, *inputs, **attributes: rule(g, y, *inputs, position=position, **attributes)
+        return lambda g, y, *inputs, **attributes: rule(g, y, inputs, position=position, **attributes)
 
     def write(
         self, operands: Sequence[tuple[str, int]], attributes: Attributes | None = None, latex: bool = False
@@ -139,13 +140,19 @@ def apply(primitive: Primitive, operands: Sequence[Operand], **attributes: Any) 
         raise
     except (ValueError, IndexError) as error:
         raise shape_error(primitive, inputs, attributes, error) from None
+    except TypeError as error:
+        raise _type_error(primitive, inputs, error) from None
     return record(primitive, value, inputs, attributes)
 
 
 def unary(primitive: Primitive, x: Operand) -> Node:
     """`apply` for one operand without attributes."""
     if type(x) is Node:
-        return record(primitive, primitive.value(x.value), (x,))
+        try:
+            value = primitive.value(x.value)
+        except TypeError as error:
+            raise _type_error(primitive, (x,), error) from None
+        return record(primitive, value, (x,))
     return primitive.value(np.asarray(x))  # type: ignore[no-any-return]
 
 
@@ -161,6 +168,8 @@ def binary(primitive: Primitive, a: Operand, b: Operand) -> Node:
         value = primitive.value(a.value, b.value)
     except ValueError as error:
         raise shape_error(primitive, (a, b), {}, error) from None
+    except TypeError as error:
+        raise _type_error(primitive, (a, b), error) from None
     return record(primitive, value, (a, b))
 
 
@@ -199,6 +208,12 @@ def shape_error(
     else:
         written = ", ".join(text for text, _ in operands[:6]) + (", ..." if len(operands) > 6 else "")
     return ShapeError(f"{primitive.name}: {written}: {reason}")
+
+
+def _type_error(primitive: Primitive, inputs: Sequence[Node], error: Exception) -> UnsupportedError:
+    """Say which operands, with which dtypes, an operation is not made for."""
+    operands = ", ".join(f"{node.label} {node.dtype}" for node in inputs[:6])
+    return UnsupportedError(f"{primitive.name}: {operands}: {error}; mg.astype(x, np.float64) makes numbers")
 
 
 _INFIX = {"matmul": "@", "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import primitives as fn
-from minigrad.errors import ShapeError
+from minigrad.errors import ShapeError, UnsupportedError
 from minigrad.node import Array, Attributes, Node, Operand
 from minigrad.primitives.base import (
     ATOM,
@@ -144,8 +144,8 @@ _SCALAR_POWER = define(
 _POWER = define(
     "power",
     np.power,
-    # Where b = 0 the exponent b - 1 is replaced by 1: the factor b makes the product the right 0.
-    lambda g, y, a, b: g * b * a ** fn.where(fn.equal(b, 0), 1, b - 1),
+    # Where a = b = 0 the exponent b - 1 is replaced by 1: the factor b makes the product the right 0.
+    lambda g, y, a, b: g * b * a ** fn.where(fn.equal(fn.abs(a) + fn.abs(b), 0), 1, b - 1),
     lambda g, y, a, b: g * y * fn.log(fn.where(fn.equal(a, 0), 1, a)),
     text="{0}^{1}",
     latex="{0}^{{{1}}}",
@@ -167,6 +167,10 @@ def power(x: Operand, exponent: Operand) -> Node:
     9.0
     """
     if isinstance(exponent, (int, float)) and not isinstance(exponent, bool):
+        if exponent < 0 and isinstance(x, Node) and x.value.dtype.kind in "iub":
+            raise UnsupportedError(
+                f"power: {x.label} is {x.dtype}, which has no negative powers: mg.astype(x, np.float64)"
+            )
         return apply(_SCALAR_POWER, (x,), exponent=exponent)
     return binary(_POWER, x, exponent)
 
@@ -394,7 +398,7 @@ def _accumulate(*addends: Array) -> Array:
 _ACCUMULATE = define(
     "accumulate",
     _accumulate,
-    lambda g, y, *addends, position: g,
+    lambda g, y, addends, position: g,
     text=lambda addends, attributes: " + ".join(addends),
     precedence=SUM,
     binds=SUM,
@@ -443,8 +447,21 @@ _ASTYPE = define(
 )
 
 
+# Rounding to whole numbers has the derivative 0, and a gradient must not be rounded on its way back.
+_ROUNDED = define("astype_integer", lambda x, dtype: x.astype(dtype), None, text="{0}", latex="{0}")
+
+
 def astype(x: Operand, dtype: Any) -> Node:
-    """Return the value in another dtype."""
+    """Return the value in another dtype.
+
+    Between floating point dtypes the gradient is converted back; no gradient flows through integers.
+
+    >>> import minigrad as mg
+    >>> mg.astype(mg.constant(1.5), "float32")
+    astype f32[]
+    """
     if not isinstance(x, Node):
         x = np.asarray(x)
-    return apply(_ASTYPE, (x,), dtype=np.dtype(dtype))
+    wanted = np.dtype(dtype)
+    primitive = _ASTYPE if wanted.kind in "fc" else _ROUNDED
+    return apply(primitive, (x,), dtype=wanted)

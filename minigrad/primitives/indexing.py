@@ -116,7 +116,8 @@ def getitem(x: Operand, index: Any) -> Node:
     if not isinstance(x, Node):
         return x[index]  # type: ignore[index, return-value]
     whole = index if isinstance(index, tuple) else (index,)
-    if any(isinstance(part, Node) for part in whole):
+    bounds = [bound for s in whole if isinstance(s, slice) for bound in (s.start, s.stop, s.step)]
+    if any(isinstance(part, Node) for part in (*whole, *bounds)):
         raise UnsupportedError(
             f"{x.label}[...]: an index cannot be a node; use mg.take(x, indices, axis), "
             "or index with its numbers: node.value"
@@ -126,7 +127,7 @@ def getitem(x: Operand, index: Any) -> Node:
             return apply(_GETITEM, (x,), index=_freeze_index(whole))
         # Any other index picks entries of the flat array; numpy itself says which ones.
         positions = np.arange(x.size).reshape(x.shape)[index]
-    except (IndexError, ShapeError) as error:
+    except (IndexError, ShapeError, TypeError) as error:
         reason = str(error).split(": ")[-1]
         raise AxisError(f"index {index!r} does not fit {shown(x)}: {reason}") from None
     return take(fn.reshape(x, (-1,)), positions)

@@ -54,8 +54,11 @@ def softmax(x: Operand, axis: int = 0) -> Node:
     known = x.softmax
     if known is not None and known[0] == axis:
         node = known[1]()
-        if node is not None and (node.primitive is not None or not state.recording):
-            return node
+        # What was computed under no_grad is no part of a graph, and the other way round.
+        if node is not None and (node.primitive is not None) is state.recording:
+            # A leaf may have been given new numbers in place since then, as optimizers do.
+            if x.primitive is not None or np.array_equal(node.value, _softmax(x.value, axis), equal_nan=True):
+                return node
     node = _logits(_SOFTMAX, x, axis)
     x.softmax = (axis, weakref.ref(node))
     return node

@@ -28,7 +28,9 @@ def _sum_of_products(uses: list[tuple[Array, Node]]) -> Array | None:
     """Return ``sum_t g_t x_t^T`` as one product ``[g_1 g_2 ...] [x_1 x_2 ...]^T``."""
     g, node = uses[0]
     x = node.inputs[1].value
-    if g.ndim != 2 or x.ndim != 2 or x.shape[1] * (g.shape[0] + x.shape[0]) > g.shape[0] * x.shape[0]:
+    if any(g.ndim != 2 or node.inputs[1].value.ndim != 2 for g, node in uses):
+        return None
+    if x.shape[1] * (g.shape[0] + x.shape[0]) > g.shape[0] * x.shape[0]:
         return None  # copying the operands side by side would cost more than adding the products
     gradients = np.concatenate([g for g, _ in uses], axis=1)
     operands = np.concatenate([node.inputs[1].value for _, node in uses], axis=1)
@@ -89,6 +91,12 @@ def _matmul_any(a: Operand, b: Operand) -> Node:
         which = a if ndims[0] == 0 else b
         name = shown(which) if isinstance(which, Node) else repr(which)
         raise ShapeError(f"matmul: {name} is a number and not a matrix; use multiply (*)")
+    shapes = [x.shape if isinstance(x, Node) else np.shape(x) for x in (a, b)]
+    if 1 in ndims and shapes[0][-1] != shapes[1][-2 if ndims[1] > 1 else 0]:
+        # Said here, of the operands as they were given: below, a vector is a reshape of them.
+        names = [shown(x) if isinstance(x, Node) else f"an array {np.shape(x)}" for x in (a, b)]
+        sizes = f"{shapes[0][-1]} and {shapes[1][-2 if ndims[1] > 1 else 0]}"
+        raise ShapeError(f"matmul: {names[0]} @ {names[1]}: inner sizes {sizes} differ")
     if ndims[0] == 1:
         a = fn.reshape(a, (1, -1))
     if ndims[1] == 1:

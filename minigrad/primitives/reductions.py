@@ -127,7 +127,7 @@ def _called(x: Operand) -> str:
 def _axes(axis: Axis, ndim: int, what: str) -> tuple[int, ...] | None:
     if axis is None:
         return None
-    axes = tuple(checked_axis(a, ndim, what) for a in ((axis,) if isinstance(axis, int) else axis))
+    axes = tuple(checked_axis(a, ndim, what) for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
     if len(set(axes)) < len(axes):
         raise AxisError(f"{what}: an axis is named twice in {axis}")
     return tuple(sorted(axes))

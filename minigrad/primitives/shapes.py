@@ -156,7 +156,7 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
 # -- joining and parting -----------------------------------------------------------------------------
 
 
-def _concat_vjp(g: Any, y: Any, *inputs: Any, axis: int, position: int) -> Any:
+def _concat_vjp(g: Any, y: Any, inputs: Sequence[Any], axis: int, position: int) -> Any:
     start = 0
     for x in inputs[:position]:
         start += x.shape[axis]
@@ -211,7 +211,7 @@ def concat(arrays: Sequence[Operand], axis: int = 0) -> Node:
     return apply(_CONCAT, operands, axis=axis)
 
 
-def _stack_vjp(g: Any, y: Any, *inputs: Any, axis: int, position: int) -> Any:
+def _stack_vjp(g: Any, y: Any, inputs: Sequence[Any], axis: int, position: int) -> Any:
     return fn.getitem(g, (slice(None),) * axis + (position,))
 
 
@@ -259,9 +259,8 @@ def split(x: Operand, parts: int | Sequence[int], axis: int = 0) -> list[Node]:
 
 
 def _operands(arrays: Sequence[Operand], what: str) -> list[Node | Array]:
-    if isinstance(arrays, Node):
-        arrays = list(arrays)
-    if not len(arrays):
+    arrays = list(arrays)
+    if not arrays:
         raise ShapeError(f"{what}: expected at least one value, found none")
     return [x if isinstance(x, Node) else np.asarray(x) for x in arrays]
 
