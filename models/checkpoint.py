@@ -100,7 +100,7 @@ def save(path: str | Path, checkpoint: Checkpoint) -> None:
         "model": json.dumps(checkpoint.net.description),
         "about": json.dumps(checkpoint.about),
     }
-    data = to_bytes({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata)
+    data = to_bytes({name: np.array(array, order="C") for name, array in arrays.items()}, metadata)
     try:
         write_atomically(path, data)
     except OSError as error:
