@@ -1,0 +1,474 @@
+"""The plan of memory: where every value lives.
+
+A value of the steps lives in one stack over time, `(slots, ...)`, and its value at step t is a view. The stack
+has slots beyond the span where a window reads them: slot 0 for the initial state. A value that only its own
+step of a loop reads has one slot that all steps share. Parts of a concatenation are computed in their places
+in it. Views own nothing. Memory whose last reader has run is used again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigrad.compiler.ir import LEAVES, VIEWS, Program, Value
+from minigrad.compiler.schedule import Item
+from minigrad.node import Array, Node
+from minigrad.primitives import thaw_index
+
+_INPLACE = frozenset(
+    {"add", "subtract", "multiply", "divide", "negative", "exp", "log", "sqrt", "abs", "tanh", "square"}
+    | {"maximum", "minimum", "scaled_tanh", "relu"}
+)
+
+
+class Stack:
+    """The memory of one value: an array with a leading axis of steps, or without one if it stands once."""
+
+    __slots__ = ("array", "first", "stepped")
+
+    def __init__(self, array: Array, first: int, stepped: bool) -> None:
+        self.array = array
+        self.first = first  # the step of index 0
+        self.stepped = stepped
+
+    def at(self, t: int) -> Array:
+        """Return the view of one step."""
+        return self.array[t - self.first, ...] if self.stepped else self.array
+
+    def steps(self, first: int, last: int) -> Array:
+        """Return the view of several steps, step axis first."""
+        return self.array[first - self.first : last - self.first + 1] if self.stepped else self.array
+
+
+class Plan:
+    """Memory for a scheduled program.
+
+    Attributes
+    ----------
+    items : list of Item
+        As scheduled.
+    copies : dict
+        The inputs of a concatenation that have to be copied into it, by its id.
+    fills : dict
+        For each window by its id: the boundary steps with the values to copy there before it is read.
+    copied_windows : set
+        Ids of the windows that are copied, because the place of their boundary is taken.
+    bytes : int
+        How much is allocated.
+    """
+
+    def __init__(self, program: Program, items: list[Item]) -> None:
+        self.program = program
+        self.items = items
+        self.values = [value for item in items for value in item.values]
+        self.index = {id(v): i for i, item in enumerate(items) for v in item.values}
+        self.home: dict[int, tuple[Value, int, int]] = {}
+        self.copies: dict[int, list[tuple[Value, int]]] = {}
+        self.copied_windows: set[int] = set()
+        self.stacks: dict[int, Stack] = {}
+        self.parameters: list[tuple[Node, Array]] = []
+        self.inputs: dict[int, Array] = {}
+        self.constant_parts: list[tuple[Value, Value, int]] = []
+        self.bytes = 0
+        self.sizes: dict[str, int] = {}
+        self._bind_parameters()
+        self._find_homes()
+        self._find_extents()
+        self._allocate()
+
+    # -- who owns memory -----------------------------------------------------------------------------
+
+    def is_view(self, value: Value) -> bool:
+        """Whether a value owns no memory."""
+        if id(value) in self.home or id(value) in self.copied_windows:
+            return False
+        if value.op == "frames":
+            return self._strided_frames(value) is not None
+        if value.op == "rows":
+            return 1 in value.shape
+        return value.op in VIEWS
+
+    def _find_homes(self) -> None:
+        for value in self.values:
+            if value.op != "concat" or id(value) in self.stacks:
+                continue
+            axis = value.attributes["axis"]
+            start = 0
+            for part in value.inputs:
+                size = part.shape[axis]
+                can = (
+                    id(part) not in self.home
+                    and id(part) not in self.stacks
+                    and part.op not in LEAVES | VIEWS | {"frames", "reshape"}
+                    and part.span == value.span
+                    and part.dtype == value.dtype
+                    and not (part.op == "take" and len(part.shape) == 2)
+                )
+                if can:
+                    self.home[id(part)] = (value, axis, start)
+                elif part.op == "constant":
+                    self.constant_parts.append((value, part, start))
+                else:
+                    self.copies.setdefault(id(value), []).append((part, start))
+                start += size
+
+    # -- extents -------------------------------------------------------------------------------------
+
+    def root(self, value: Value) -> tuple[Value, int] | None:
+        """Return the value whose stack a stepped value lives in, and the offset in time; None if it is fixed."""
+        offset = 0
+        while True:
+            if id(value) in self.home:
+                value = self.home[id(value)][0]
+            elif value.op == "window" and id(value) not in self.copied_windows:
+                offset += value.attributes["offset"]
+                value = value.inputs[0]
+            elif value.op in ("slice", "permute_dims", "getitem", "rows") and self.is_view(value):
+                value = value.inputs[0]
+            elif self.is_view(value):
+                return None
+            else:
+                return value, offset
+
+    def _find_extents(self) -> None:
+        self.extent: dict[int, tuple[int, int]] = {}
+        taken: dict[tuple[int, int], list[tuple[Value, Value]]] = {}
+        for value in self.values:
+            if value.op != "window" or len(value.inputs) == 1:
+                continue
+            found = self.root(value.inputs[0])
+            boundary = list(zip(value.attributes["boundary"], value.inputs[1:], strict=True))
+            places: list[tuple[int, int]] = []
+            free = found is not None and found[0].span is not None
+            if found is not None and free:
+                root, offset = found
+                assert root.span is not None
+                for t, source in boundary:
+                    slot = t + value.attributes["offset"] + offset
+                    key = (id(root), slot)
+                    places.append(key)
+                    if root.span[0] <= slot <= root.span[1]:
+                        free = False
+                    for reader, other in taken.get(key, ()):
+                        if other is not source or reader is not value.inputs[0]:
+                            free = free and self._disjoint(reader, value.inputs[0])
+            if not free or found is None:
+                self.copied_windows.add(id(value))
+                continue
+            root = found[0]
+            for key, (_, source) in zip(places, boundary, strict=True):
+                taken.setdefault(key, []).append((value.inputs[0], source))
+                low, high = self.extent.get(id(root), root.span or (0, 0))
+                self.extent[id(root)] = (min(low, key[1]), max(high, key[1]))
+
+    def _disjoint(self, a: Value, b: Value) -> bool:
+        """Whether two values certainly share no memory within a step."""
+        cuts = []
+        for x in (a, b):
+            if id(x) in self.home:
+                whole, axis, start = self.home[id(x)]
+                cuts.append((id(whole), axis, start, start + x.shape[axis]))
+            elif x.op == "slice":
+                axis, start, stop = (x.attributes[name] for name in ("axis", "start", "stop"))
+                cuts.append((id(x.inputs[0]), axis, start, stop))
+            else:
+                return False
+        (w, i, s, e), (v, j, p, q) = cuts
+        return w == v and i == j and (e <= p or q <= s)
+
+    # -- allocation ----------------------------------------------------------------------------------
+
+    def _bind_parameters(self) -> None:
+        """Let parameters live where the program wants them: stacked, where it multiplies by the stack."""
+        stacked: set[int] = set()
+        leaves = [v for v in self.program.values() if v.op in LEAVES]
+        for value in self.values:
+            parts = value.inputs
+            if value.op != "concat" or not all(p.op == "parameter" for p in parts):
+                continue
+            if any(id(p) in stacked for p in parts) or len({id(p) for p in parts}) < len(parts):
+                continue
+            stacked.update(id(p) for p in parts)
+            axis = value.attributes["axis"]
+            whole = _already_stacked([p.attributes["node"].value for p in parts], axis)
+            if whole is None:
+                whole = np.empty(value.shape, value.dtype)
+                self.bytes += whole.nbytes
+            self.stacks[id(value)] = Stack(whole, 0, False)
+            start = 0
+            for part in parts:
+                node = part.attributes["node"]
+                view = _cut(whole, axis, start, start + part.shape[axis])
+                _adopt(node, view)
+                self.stacks[id(part)] = Stack(view, 0, False)
+                start += part.shape[axis]
+        for leaf in leaves:
+            if leaf.op == "parameter":
+                if id(leaf) not in self.stacks:
+                    node = leaf.attributes["node"]
+                    if not node.value.flags.writeable:
+                        node.value = node.value.copy()
+                    self.stacks[id(leaf)] = Stack(node.value, 0, False)
+                self.parameters.append((leaf.attributes["node"], self.stacks[id(leaf)].array))
+            elif leaf.op == "input":
+                buffer = np.empty(leaf.shape, leaf.dtype)
+                self.stacks[id(leaf)] = Stack(buffer, 0, False)
+                self.inputs[leaf.attributes["position"]] = buffer
+            else:
+                self.stacks[id(leaf)] = Stack(leaf.attributes["array"], 0, False)
+
+    def _allocate(self) -> None:
+        owners: dict[int, Value] = {}
+        for value in self.values:
+            if not self.is_view(value) and id(value) not in self.home and id(value) not in self.stacks:
+                owners[id(value)] = value
+        first, last, single = self._lifetimes(owners)
+        fixed = {id(whole) for whole, _, _ in self.constant_parts}
+        fixed |= {key for key, v in owners.items() if v.op == "frames" and _all_constant(v)}
+        free: list[Array] = []
+        ends: dict[int, list[Array]] = {}
+        blocks: dict[int, Array] = {}
+        for owner in sorted(owners.values(), key=lambda v: first[id(v)]):
+            key = id(owner)
+            now = first[key]
+            for i in sorted(i for i in ends if i < now):
+                free.extend(ends.pop(i))
+            high, low = self.extent.get(key, owner.span or (0, 0))[::-1]
+            slots = 1 if single[key] or owner.span is None else high - low + 1
+            nbytes = slots * owner.size * owner.dtype.itemsize
+            block = None
+            if key not in fixed:
+                block = self._written_over(owner, blocks, last, now, single[key], nbytes)
+                if block is not None:
+                    ends[now] = [b for b in ends[now] if b is not block]
+                else:
+                    block = _best(free, nbytes)
+            if block is None:
+                block = _aligned(nbytes)
+                self.bytes += nbytes
+                name = owner.name or owner.op
+                self.sizes[name] = self.sizes.get(name, 0) + nbytes
+            if key not in fixed:
+                ends.setdefault(last[key], []).append(block)
+                blocks[key] = block
+            self._lay_out(owner, block[:nbytes].view(owner.dtype), slots, low, high, single[key])
+
+    def _written_over(
+        self,
+        owner: Value,
+        blocks: dict[int, Array],
+        last: dict[int, int],
+        now: int,
+        single: bool,
+        nbytes: int,
+    ) -> Array | None:
+        """Return the memory of an operand that an elementwise operation may write its result over."""
+        if owner.op not in _INPLACE or self.items[now].direction != 0 or single or len(owner.inputs) > 2:
+            return None
+        for x in owner.inputs:
+            block = blocks.get(id(x))
+            alike = x.shape == owner.shape and x.dtype == owner.dtype and x.span == owner.span
+            if block is None or not alike or last[id(x)] != now or _as_rows(x):
+                continue
+            if id(x) in self.extent or id(owner) in self.extent or block.nbytes < nbytes:
+                continue
+            return block
+        return None
+
+    def _lay_out(
+        self, owner: Value, memory: Array, slots: int, low: int, high: int, single: bool
+    ) -> None:
+        key = id(owner)
+        shape = owner.shape[::-1] if _as_rows(owner) else owner.shape
+        if owner.span is None:
+            array = memory.reshape(shape)
+            self.stacks[key] = Stack(array.T if _as_rows(owner) else array, 0, False)
+            return
+        array = memory.reshape(slots, *shape)
+        if _as_rows(owner):
+            array = array.transpose(0, 2, 1)
+        if single:
+            array = np.lib.stride_tricks.as_strided(
+                array, (high - low + 1, *array.shape[1:]), (0, *array.strides[1:])
+            )
+        self.stacks[key] = Stack(array, low, True)
+
+    def _lifetimes(
+        self, owners: dict[int, Value]
+    ) -> tuple[dict[int, int], dict[int, int], dict[int, bool]]:
+        """Return, for each owner, the items of first writing and last reading, and whether one slot is enough."""
+        first = {key: self.index[key] for key in owners}
+        last = dict(first)
+        single = {
+            key: v.span is not None and self.items[self.index[key]].direction != 0 and key not in self.extent
+            for key, v in owners.items()
+        }
+
+        def owner_of(value: Value) -> int | None:
+            while id(value) not in owners:
+                if id(value) in self.home:
+                    value = self.home[id(value)][0]
+                elif self.is_view(value) and value.inputs and value.op != "frames":
+                    value = value.inputs[0]
+                else:
+                    return None
+            return id(value)
+
+        for value in self.values:
+            here = self.index[id(value)]
+            home = owner_of(value)
+            if home is not None:
+                first[home] = min(first[home], here)
+                last[home] = max(last[home], here)
+                if self.items[here].direction == 0 or here != self.index[home]:
+                    single[home] = False
+            for x in value.inputs:
+                key = owner_of(x)
+                if key is None:
+                    continue
+                last[key] = max(last[key], here)
+                moved = value.op == "window" and value.attributes["offset"] != 0
+                if here != self.index[key] or moved:
+                    single[key] = False
+            if value.op == "frames":
+                for x in value.inputs:
+                    key = owner_of(x)
+                    if key is not None:
+                        last[key] = len(self.items)
+        for value in self.program.outputs:
+            key = owner_of(value)
+            if key is not None:
+                last[key] = len(self.items)
+                single[key] = False
+        # A window's boundary is written before its loop: its stack must be there by then.
+        for value in self.values:
+            if value.op == "window" and len(value.inputs) > 1 and id(value) not in self.copied_windows:
+                key = owner_of(value.inputs[0])
+                if key is not None:
+                    first[key] = min(first[key], self.index[id(value)])
+        return first, last, single
+
+    # -- where a value is ----------------------------------------------------------------------------
+
+    def stack(self, value: Value) -> Stack:
+        """Return the memory of a value."""
+        found = self.stacks.get(id(value))
+        if found is None:
+            found = self.stacks[id(value)] = self._locate(value)
+        return found
+
+    def _locate(self, value: Value) -> Stack:
+        if id(value) in self.home:
+            whole, axis, start = self.home[id(value)]
+            stack = self.stack(whole)
+            stop = start + value.shape[axis]
+            return Stack(_cut(stack.array, axis + stack.stepped, start, stop), stack.first, stack.stepped)
+        if value.op == "frames":
+            array = self._strided_frames(value)
+            assert array is not None and value.span is not None
+            return Stack(array, value.span[0], True)
+        stack = self.stack(value.inputs[0])
+        lead = int(stack.stepped)
+        op, attributes = value.op, value.attributes
+        if op == "window":
+            return Stack(stack.array, stack.first - attributes["offset"], stack.stepped)
+        if op == "at":
+            return Stack(stack.at(attributes["step"]), 0, False)
+        if op == "slice":
+            array = _cut(stack.array, attributes["axis"] + lead, attributes["start"], attributes["stop"])
+        elif op == "permute_dims" or op == "rows":
+            axes = attributes.get("axes", (1, 0))
+            array = stack.array.transpose((0, *(a + 1 for a in axes)) if lead else axes)
+        elif op == "broadcast_to":
+            x = stack.array
+            if lead:
+                missing = len(value.shape) - (x.ndim - 1)
+                x = x.reshape(x.shape[0], *(1,) * missing, *x.shape[1:])
+            array = np.broadcast_to(x, (*x.shape[:lead], *value.shape))
+        elif op == "getitem":
+            array = stack.array[(slice(None),) * lead + thaw_index(attributes["index"])]
+        else:
+            raise AssertionError(f"{value!r} has no memory")
+        return Stack(array, stack.first, stack.stepped)
+
+    def _strided_frames(self, value: Value) -> Array | None:
+        """Return frames as one view, if they stand at equal distances in one input."""
+        if "view" in value.attributes:
+            return value.attributes["view"]  # type: ignore[no-any-return]
+        array: Array | None = None
+        if all(x.op in ("getitem", "slice") and x.inputs[0].op == "input" for x in value.inputs):
+            base = value.inputs[0].inputs[0]
+            if all(x.inputs[0] is base for x in value.inputs):
+                array = _regular([self.stack(x).array for x in value.inputs])
+        value.attributes["view"] = array
+        return array
+
+
+# -- helpers -----------------------------------------------------------------------------------------
+
+
+def _as_rows(value: Value) -> bool:
+    """Whether a value with two axes is laid out transposed: columns looked up in a table come as rows."""
+    return value.op == "take" and len(value.shape) == 2 and value.attributes["axis"] == 1
+
+
+def _cut(array: Array, axis: int, start: int, stop: int) -> Array:
+    return array[(slice(None),) * axis + (slice(start, stop),)]
+
+
+def _aligned(nbytes: int) -> Array:
+    raw = np.empty(nbytes + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + nbytes]
+
+
+def _regular(frames: list[Array]) -> Array | None:
+    """Return arrays of one shape as one array with a leading axis, if they stand at equal distances."""
+    first = frames[0]
+    if len(frames) == 1:
+        return first[None]
+    places = [x.__array_interface__["data"][0] for x in frames]
+    distance = places[1] - places[0]
+    if any(b - a != distance for a, b in zip(places, places[1:], strict=False)):
+        return None
+    strides = (distance, *first.strides)
+    return np.lib.stride_tricks.as_strided(first, (len(frames), *first.shape), strides)
+
+
+def _already_stacked(arrays: list[Array], axis: int) -> Array | None:
+    """Return the array that some arrays are neighbouring parts of, if another program has stacked them so."""
+    base = arrays[0].base
+    if not isinstance(base, np.ndarray) or any(a.base is not base for a in arrays):
+        return None
+    start = 0
+    for a in arrays:
+        if start + a.shape[axis] > base.shape[axis] if base.ndim == a.ndim else True:
+            return None
+        part = _cut(base, axis, start, start + a.shape[axis])
+        same = part.__array_interface__["data"] == a.__array_interface__["data"]
+        if not same or part.strides != a.strides or part.shape != a.shape or part.dtype != a.dtype:
+            return None
+        start += a.shape[axis]
+    return base if start == base.shape[axis] else None
+
+
+def _adopt(node: Node, view: Array) -> None:
+    """Let a parameter live in `view`."""
+    if node.value is not view:
+        same = node.value.__array_interface__["data"] == view.__array_interface__["data"]
+        if not same or node.value.strides != view.strides:
+            view[...] = node.value
+            node.value = view
+
+
+def _all_constant(value: Value) -> bool:
+    return all(x.op == "constant" for x in value.inputs)
+
+
+def _best(free: list[Array], nbytes: int) -> Array | None:
+    """Take the smallest block that is large enough, and not far too large, out of the free ones."""
+    best = -1
+    for i, block in enumerate(free):
+        if nbytes <= block.nbytes <= 2 * nbytes + 4096 and (best < 0 or block.nbytes < free[best].nbytes):
+            best = i
+    return free.pop(best) if best >= 0 else None

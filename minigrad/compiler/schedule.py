@@ -1,0 +1,57 @@
+"""In what order a program runs: once, for all steps at once, or step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from minigrad.compiler.ir import LEAVES, Program, Value
+from minigrad.errors import MinigradError
+
+
+class NotLoopableError(MinigradError, ValueError):
+    """A recurrence that no single loop over time can run; the compiler then takes the graph unrolled."""
+
+
+@dataclass
+class Item:
+    """A part of the program: one value outside of recurrences, or a loop over a recurrence.
+
+    Attributes
+    ----------
+    values : list of Value
+        In the order of computation within a step.
+    direction : int
+        1 or -1 for a loop forward or backward in time; 0 for a value on its own.
+    """
+
+    values: list[Value]
+    direction: int = 0
+
+
+def schedule(program: Program) -> list[Item]:
+    """Return the parts of a program in the order in which they run.
+
+    Raises
+    ------
+    NotLoopableError
+        If values of a recurrence are carried both forward and backward, or one of them stands once.
+    """
+    items: list[Item] = []
+    for component in program.components():
+        if len(component) == 1:
+            if component[0].op not in LEAVES:
+                items.append(Item(component))
+            continue
+        directions = set()
+        inside = {id(value) for value in component}
+        for value in component:
+            if value.span is None:
+                raise NotLoopableError(f"{value.name or value.op} stands once and in a recurrence")
+            if value.op == "window" and id(value.inputs[0]) in inside:
+                offset = value.attributes["offset"]
+                if offset:
+                    directions.add(-1 if offset > 0 else 1)
+        if len(directions) != 1:
+            raise NotLoopableError("a recurrence runs both forward and backward in time")
+        items.append(Item(component, directions.pop()))
+    return items

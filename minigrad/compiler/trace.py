@@ -1,0 +1,88 @@
+"""Recording a function once, so that what it does can be done again without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad import autodiff
+from minigrad.errors import NotScalarError, UnsupportedError
+from minigrad.node import Array, Node, constant, step, tracing
+
+
+class Trace:
+    """What a call of the function recorded.
+
+    Attributes
+    ----------
+    outputs : list of Node
+        The loss, or what the function returned, and then the gradients.
+    inputs : dict of int to int
+        The positions of the inputs by the serial of their nodes.
+    arrays : list of ndarray
+        The inputs' values, to keep them alive.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], arguments: Sequence[Any], parameters: Sequence[Node] | None
+    ) -> None:
+        self.inputs: dict[int, int] = {}
+        self.arrays: list[Array] = []
+        called = getattr(function, "__name__", type(function).__name__)
+        who = f"mg.compile({called})"
+        with tracing(who), step(None):
+            nodes = [self._node(x) for x in arguments]
+            result = function(*nodes)
+        self.single = isinstance(result, Node)
+        found = [result] if isinstance(result, Node) else list(result) if isinstance(result, (list, tuple)) else []
+        if not found or not all(isinstance(x, Node) for x in found):
+            raise UnsupportedError(
+                f"{who}: the function returned {type(result).__name__}; expected a node "
+                "(the loss), or without parameters a node or a list of nodes"
+            )
+        self.outputs: list[Node] = found
+        if parameters is not None:
+            if len(found) != 1 or found[0].shape != ():
+                shape = found[0].shape if len(found) == 1 else f"{len(found)} nodes"
+                raise NotScalarError(
+                    f"{who}: gradients are those of a scalar loss, and the function returned {shape}; "
+                    "sum it with mg.sum or mg.accumulate"
+                )
+            self.outputs = [found[0], *autodiff.grad(found[0], list(parameters), create_graph=True)]
+
+    def _node(self, argument: Any) -> Any:
+        if isinstance(argument, (list, tuple)):
+            return type(argument)(self._node(x) for x in argument)
+        node = constant(np.array(argument.value if isinstance(argument, Node) else argument))
+        self.inputs[node.serial] = len(self.arrays)
+        self.arrays.append(node.value)
+        return node
+
+
+def flattened(arguments: Sequence[Any]) -> list[Array]:
+    """Return the arrays in arguments, which may be nested in lists and tuples."""
+    found: list[Array] = []
+    for x in arguments:
+        if isinstance(x, (list, tuple)):
+            found.extend(flattened(x))
+        elif isinstance(x, Node):
+            found.append(x.value)
+        else:
+            found.append(np.asarray(x))
+    return found
+
+
+def signature(arguments: Sequence[Any]) -> Any:
+    """Return the shapes and dtypes of arguments: what a program is made for."""
+    return tuple(
+        signature(x)
+        if isinstance(x, (list, tuple))
+        else (np.shape(x.value), x.dtype.str)
+        if isinstance(x, Node)
+        else (x.shape, x.dtype.str)
+        if isinstance(x, np.ndarray)
+        else (np.shape(x), np.asarray(x).dtype.str)
+        for x in arguments
+    )
