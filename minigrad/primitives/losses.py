@@ -185,6 +185,8 @@ def cross_entropy(logits: Operand, target: Operand, axis: int = 0) -> Node:
     1.3862943611198906
     """
     if not isinstance(logits, Node):
+        if not isinstance(target, Node):
+            return cross_entropy(fn.constant(logits), target, axis).value  # type: ignore[return-value]
         logits = fn.constant(logits)
     axis = checked_axis(axis, logits.value.ndim, "cross_entropy")
     p = softmax(logits, axis)
