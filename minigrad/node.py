@@ -459,7 +459,7 @@ def parameter(value: ArrayLike, name: str | None = None, step: int | None = None
             f"parameter: {what} is {array.dtype}, and only floating point numbers have gradients: "
             f"pass np.asarray({name or 'value'}, dtype=np.float64)"
         )
-    return _leaf(np.array(array), name, step, True)
+    return _leaf(np.array(array), name, _checked_step(step), True)
 
 
 def constant(value: ArrayLike, name: str | None = None, step: int | None = None) -> Node:
@@ -482,7 +482,7 @@ def constant(value: ArrayLike, name: str | None = None, step: int | None = None)
     x[2] = constant f64[2,1]
     """
     array = _checked_array(value, name, "constant")
-    return _leaf(array, name, state.step if step is None else step, False)
+    return _leaf(array, name, state.step if step is None else _checked_step(step), False)
 
 
 @contextmanager
@@ -495,10 +495,8 @@ def step(t: int | None) -> Iterator[None]:
     >>> h.label
     'h[1]'
     """
-    if t is not None and (isinstance(t, bool) or not isinstance(t, (int, np.integer))):
-        raise UnsupportedError(f"step: a time step is an integer, not {t!r}")
     before = state.step
-    state.step = t if t is None else int(t)
+    state.step = _checked_step(t)
     try:
         yield
     finally:
@@ -557,6 +555,14 @@ def _checked_name(name: str) -> str:
     if not isinstance(name, str) or not name:
         raise UnsupportedError(f"a node's name is a non-empty string, not {name!r}")
     return name
+
+
+def _checked_step(t: int | None) -> int | None:
+    if t is None:
+        return None
+    if isinstance(t, bool) or not isinstance(t, (int, np.integer)):
+        raise UnsupportedError(f"a time step is an integer, not {t!r}")
+    return int(t)
 
 
 def _checked_array(value: ArrayLike, name: str | None, maker: str) -> Array:
