@@ -2,7 +2,7 @@
 
 The drawing is laid out, routed, and then read: only what reads back as the same diagram is given out. Where a
 wire could be read both ways an arrow is put on it; where a wire finds no way, there is more room in the next
-attempt.
+attempt, and in the end the staircase, which always has room.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from visualize.layout import Arranger, Layout, Spacing
 from visualize.orient import Ambiguous
 from visualize.reader import parse
 from visualize.router import Router, Unroutable
+from visualize.staircase import staircase
 from visualize.signs import DOWN, LEFT, RIGHT, UP, width
 
 # More symbols than this are no drawing that anyone follows on a terminal.
@@ -26,9 +27,6 @@ def _attempts() -> Iterator[Spacing]:
     yield Spacing(between=2)
     yield Spacing(between=2, margin=2)
     yield Spacing(between=3, stub=2, margin=3)
-    yield Spacing(between=3, stub=3, margin=3, touch=False)
-    yield Spacing(between=5, stub=5, margin=6, touch=False)
-    yield Spacing(between=9, stub=9, margin=12, touch=False)
 
 
 def draw_text(diagram: Diagram) -> str:
@@ -52,19 +50,31 @@ def draw_text(diagram: Diagram) -> str:
             f"{len(diagram.symbols):,} symbols are too many for a drawing in characters (at most "
             f"{MOST_SYMBOLS:,}): fold the steps (fold='auto', --fold auto) or draw one (fold='step')"
         )
-    failed: Exception | None = None
     for spacing in _attempts():
+        text = _drawn(diagram, spacing)
+        if text is not None:
+            return text
+    return staircase(diagram)
+
+
+def _drawn(diagram: Diagram, spacing: Spacing) -> str | None:
+    """Return the drawing with this much room, or None if there is no way for its wires."""
+    layout = Arranger(diagram, spacing).arrange()
+    first: list[int] = []
+    for _ in range(4):
         try:
-            layout = Arranger(diagram, spacing).arrange()
-            router = Router(diagram, layout)
+            router = Router(diagram, layout, first)
             router.route()
             text = _settled(layout, router)
-            if parse(text).isomorphic(diagram):
-                return text
-            failed = DrawingError("the drawing does not read back as the diagram")
-        except (Unroutable, DrawingSyntaxError) as error:
-            failed = error
-    raise DrawingError(f"this diagram cannot be drawn in characters: {failed}; draw it as .svg")
+        except Unroutable as error:
+            if error.net is None or error.net in first[:1]:
+                return None
+            first = [error.net, *[i for i in first if i != error.net]]
+        except DrawingSyntaxError:
+            return None
+        else:
+            return text if parse(text).isomorphic(diagram) else None
+    return None
 
 
 def _settled(layout: Layout, router: Router) -> str:

@@ -68,6 +68,7 @@ class _Solver:
         self.nets = nets
         # Where two readings are left, a value with a wire above and one below passes on what it takes in.
         self.passing = False
+        self.fresh: list[End] = []  # decided, with conclusions still to be drawn
         self.ends_of: dict[int, list[End]] = defaultdict(list)
         for n, net in enumerate(nets):
             for p, port in enumerate(net.ports):
@@ -91,6 +92,7 @@ class _Solver:
         known = taken.get(end)
         if known is None:
             taken[end] = into
+            self.fresh.append(end)
             return True
         if known != into:
             net = self.nets[end[0]]
@@ -102,14 +104,20 @@ class _Solver:
             )
         return False
 
-    def propagate(self, taken: dict[End, bool]) -> None:
-        changed = True
-        while changed:
-            changed = False
+    def propagate(self, taken: dict[End, bool], since: End | None = None) -> None:
+        """Draw all conclusions from a decision, or from everything; they go from net to symbol to net."""
+        self.fresh.clear()
+        if since is None:
             for n in range(len(self.nets)):
-                changed |= self._net(taken, n)
+                self._net(taken, n)
             for symbol in self.ends_of:
-                changed |= self._symbol(taken, symbol)
+                self._symbol(taken, symbol)
+        else:
+            self.fresh.append(since)
+        while self.fresh:
+            n, p = self.fresh.pop()
+            self._net(taken, n)
+            self._symbol(taken, self.nets[n].ports[p].symbol)
 
     def _net(self, taken: dict[End, bool], n: int) -> bool:
         net = self.nets[n]
@@ -164,32 +172,49 @@ class _Solver:
             changed = any([self.decide(taken, e, True) for e in unknown])
         return changed
 
-    def solve(self, taken: dict[End, bool], limit: int = 2) -> list[dict[End, bool]]:
-        """Return up to `limit` ways to run all wires."""
+    def settle(self, taken: dict[End, bool]) -> list[End]:
+        """Decide all that can be decided by trying each end both ways; return what stays open."""
         self.propagate(taken)
-        unknown = [
-            (n, p) for n, net in enumerate(self.nets) for p in range(len(net.ports)) if (n, p) not in taken
-        ]
-        if not unknown:
-            if _cycle(self.wires(taken), len(self.places)):
-                raise _Contradiction(
-                    self.nets[0].cell, "the wires run in a circle", "a drawing that begins somewhere"
-                )
-            return [taken]
-        found: list[dict[End, bool]] = []
-        last: _Contradiction | None = None
-        for into in (False, True):
-            trial = dict(taken)
-            trial[unknown[0]] = into
-            try:
-                found += self.solve(trial, limit - len(found))
-            except _Contradiction as error:
-                last = error
-            if len(found) >= limit:
-                break
-        if not found and last is not None:
-            raise last
-        return found
+        while True:
+            unknown = self._unknown(taken)
+            decided = False
+            for end in unknown:
+                if end in taken:
+                    continue
+                left: list[dict[End, bool]] = []
+                last: _Contradiction | None = None
+                for into in (False, True):
+                    trial = dict(taken)
+                    trial[end] = into
+                    try:
+                        self.propagate(trial, end)
+                        self._no_cycle(trial)
+                        left.append(trial)
+                    except _Contradiction as error:
+                        last = error
+                if not left:
+                    assert last is not None
+                    raise last
+                if len(left) == 1:
+                    taken.update(left[0])
+                    decided = True
+            if not decided:
+                self._no_cycle(taken)
+                return self._unknown(taken)
+
+    def _unknown(self, taken: dict[End, bool]) -> list[End]:
+        return [(n, p) for n, net in enumerate(self.nets) for p in range(len(net.ports)) if (n, p) not in taken]
+
+    def _no_cycle(self, taken: dict[End, bool]) -> None:
+        wires = []
+        for n, net in enumerate(self.nets):
+            giver = next((p for p in range(len(net.ports)) if taken.get((n, p)) is False), None)
+            if giver is not None:
+                wires += [
+                    (net.ports[giver].symbol, port.symbol, port) for p, port in enumerate(net.ports) if p != giver
+                ]
+        if _cycle(wires, len(self.places)):
+            raise _Contradiction(self.nets[0].cell, "the wires run in a circle", "a drawing that begins somewhere")
 
     def wires(self, taken: dict[End, bool]) -> list[tuple[int, int, Port]]:
         """Return the wires as source, target and the port of the target."""
@@ -232,23 +257,22 @@ def orient(places: list[Place], nets: list[Net], complain: Complain) -> Diagram:
     places = places + [Place(CARRY, ">", 0, 0)] * (max(used, default=-1) + 1 - len(places))
     solver = _Solver(places, nets)
     try:
-        solutions = solver.solve(solver.start())
-        if len(solutions) > 1:
+        taken = solver.start()
+        unsettled = solver.settle(taken)
+        if unsettled:
             solver.passing = True
-            solutions = solver.solve(solver.start())
+            unsettled = solver.settle(taken)
     except _Contradiction as error:
         raise complain(*error.place) from None
-    if len(solutions) > 1:
-        first, second = solutions[:2]
-        n, p = next(end for end in first if first[end] != second[end])
-        net = nets[n]
+    if unsettled:
+        net = nets[unsettled[0][0]]
         names = " and ".join(places[port.symbol].written for port in net.ports[:2])
         raise Ambiguous(
             complain(net.cell, f"the wire of {names} can run either way", "an arrow on it: > < ^ or v"),
-            [m for m, other in enumerate(nets) if any(first[m, q] != second[m, q] for q in range(len(other.ports)))],
+            sorted({n for n, _ in unsettled}),
             nets,
         )
-    wires = solver.wires(solutions[0])
+    wires = solver.wires(taken)
     return _diagram(places, wires, nets, complain)
 
 

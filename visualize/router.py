@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from visualize.diagram import CARRY, JOIN, OPERATION, Diagram
@@ -23,8 +24,16 @@ STEP, BEND, CROSSING, SIDE, NEAR = 1.0, 3.0, 5.0, 4.0, 0.4
 _OUTWARD = {"left": LEFT, "right": RIGHT, "top": UP, "bottom": DOWN}
 
 
+# Cells that the search for one wire may visit before it gives up.
+MOST_VISITS = 8_000
+
+
 class Unroutable(Exception):
-    """A wire found no way."""
+    """A wire found no way; `net` is the symbol that it begins at."""
+
+    def __init__(self, message: str, net: int | None = None) -> None:
+        super().__init__(message)
+        self.net = net
 
 
 @dataclass
@@ -40,8 +49,9 @@ class _Route:
 class Router:
     """Routes all nets of a layout."""
 
-    def __init__(self, diagram: Diagram, layout: Layout) -> None:
+    def __init__(self, diagram: Diagram, layout: Layout, first: Sequence[int] = ()) -> None:
         self.diagram = diagram
+        self.first = list(first)  # nets that found no way before, to be routed before the others
         self.layout = layout
         boxes = layout.boxes
         self.solid: dict[Cell, int] = {
@@ -139,23 +149,31 @@ class Router:
         Unroutable
             If a wire finds no way.
         """
-        for (i, position), side in self.inputs.items():
+        # A left side has one cell, above and below there is a choice.
+        for (i, position), side in sorted(self.inputs.items(), key=lambda item: item[1] != "left"):
             source = self.diagram.inputs(i)[position].id
-            if (source, i) in self.layout.touching:
+            if (source, i) in self.layout.touching and self._touches(source, i, side):
                 continue
-            port = self._ports(i, side)[0]
-            if port in self.reserved and self.reserved[port][0] != source:
-                raise Unroutable("two wires need one cell")
+            ports = [p for p in self._ports(i, side) if p not in self.solid]
+            port = next((p for p in ports if self.reserved.get(p, (source,))[0] == source), None)
+            if port is None:
+                raise Unroutable(f"no free cell beside {self.diagram.symbols[i].written}")
             self.reserved[port] = source, i, position
         for net in sorted(self.routes, key=self._urgency):
             self._route_net(net)
 
-    def _urgency(self, net: _Route) -> tuple[int, int]:
+    def _touches(self, source: int, target: int, side: str) -> bool:
+        above = self.layout.boxes[source].row < self.layout.boxes[target].row
+        return side == ("top" if above else "bottom")
+
+    def _urgency(self, net: _Route) -> tuple[int, int, int]:
+        if net.source in self.first:
+            return -1, self.first.index(net.source), 0
         boxes = self.layout.boxes
         a = boxes[net.source]
         straight = all(boxes[t].row == a.row for t, _ in net.sinks)
         reach = max(abs(boxes[t].first - a.last) + abs(boxes[t].row - a.row) for t, _ in net.sinks)
-        return (0 if straight else 1, reach)
+        return (0 if straight else 1, reach, net.source)
 
     def _route_net(self, net: _Route) -> None:
         boxes = self.layout.boxes
@@ -184,7 +202,7 @@ class Router:
         path = self._search(net, starts, goals)
         if path is None:
             written = [self.diagram.symbols[i].written for i in (net.source, target)]
-            raise Unroutable(f"no way from {written[0]} to {written[1]}")
+            raise Unroutable(f"no way from {written[0]} to {written[1]}", net.source)
         self._enter(net, path, goals[path[-1][0]])
 
     def _free(self, cell: Cell, net: _Route) -> bool:
@@ -261,7 +279,9 @@ class Router:
                 queue.append((price + far(cell), price, count, cell, way))
                 count += 1
         heapq.heapify(queue)
-        while queue:
+        visits = 0
+        while queue and visits < MOST_VISITS:
+            visits += 1
             _, price, _, cell, way = heapq.heappop(queue)
             state = cell, way
             if price > best[state]:
@@ -300,14 +320,17 @@ class Router:
         other = self.wire.get(cell)
         if other is net:
             return None  # its own wire is tapped, not run into
+        reserved = self.reserved.get(cell)
+        if reserved is not None and reserved[0] != net.source:
+            return None
         if other is not None:
             along = other.ways[cell]
             if len(along) != 2 or way in along or opposite(way) in along or cell in self.crossed:
                 return None
+            # A crossing has a wire on both sides; next to a symbol it would not be seen as one.
+            if any((cell[0], cell[1] + side[1]) in self.solid for side in (LEFT, RIGHT)):
+                return None
             return STEP + CROSSING
-        reserved = self.reserved.get(cell)
-        if reserved is not None and reserved[0] != net.source:
-            return None
         price = STEP
         for beside in (UP, RIGHT, DOWN, LEFT):
             around = cell[0] + beside[0], cell[1] + beside[1]
