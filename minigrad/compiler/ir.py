@@ -292,6 +292,6 @@ def _body_order(component: list[Value]) -> list[Value]:
                 continue
             done.add(id(value))
             work.append((value, True))
-            if value.op != "window":
+            if value.op != "window" or not value.attributes["offset"]:
                 work.extend((x, False) for x in reversed(value.inputs) if id(x) in inside and id(x) not in done)
     return order

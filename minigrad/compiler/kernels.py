@@ -28,7 +28,15 @@ class Call(NamedTuple):
 Kernel = Callable[[Value, Array, Sequence[Array], bool], "list[Call] | None"]
 KERNELS: dict[str, Kernel] = {}
 
-_UFUNCS: dict[str, np.ufunc] = {
+def _maximum(a: Array, b: Array, out: Array) -> None:
+    np.maximum(a, b, out=out)  # numpy wants this one by keyword
+
+
+def _minimum(a: Array, b: Array, out: Array) -> None:
+    np.minimum(a, b, out=out)
+
+
+_UFUNCS: dict[str, Callable[..., Any]] = {
     "subtract": np.subtract,
     "multiply": np.multiply,
     "divide": np.true_divide,
@@ -39,8 +47,8 @@ _UFUNCS: dict[str, np.ufunc] = {
     "abs": np.abs,
     "sign": np.sign,
     "tanh": np.tanh,
-    "maximum": np.maximum,
-    "minimum": np.minimum,
+    "maximum": _maximum,
+    "minimum": _minimum,
     "power": np.power,
     "square": np.square,
     "greater": np.greater,
@@ -136,7 +144,7 @@ def collapsed(arrays: Sequence[Array]) -> tuple[Array, ...]:
     views = []
     for x, own in zip(arrays, joined, strict=True):
         if not any(own) and x is not out:
-            views.append(x.reshape(()) if x.size == 1 else x)
+            views.append(x[(slice(0, 1),) * x.ndim].reshape(()))  # one number for all
             continue
         kept = [(n if s or x is out else 1, s) for n, s in zip(shape, own, strict=True)]
         views.append(
@@ -169,14 +177,14 @@ def _add(value: Value, out: Array, operands: Sequence[Array], batched: bool) -> 
 
 @kernel("relu")
 def _relu(value: Value, out: Array, operands: Sequence[Array], batched: bool) -> list[Call]:
-    return [elementwise(np.maximum, out, (operands[0], np.zeros((), out.dtype)))]
+    return [elementwise(_maximum, out, (operands[0], np.zeros((), out.dtype)))]
 
 
 @kernel("sigmoid")
 def _sigmoid(value: Value, out: Array, operands: Sequence[Array], batched: bool) -> list[Call]:
     lowest = np.array(-87 if out.dtype.itemsize == 4 else -708, out.dtype)
     return [
-        elementwise(np.maximum, out, (operands[0], lowest)),
+        elementwise(_maximum, out, (operands[0], lowest)),
         elementwise(np.negative, out, (out,)),
         elementwise(np.exp, out, (out,)),
         elementwise(np.add, out, (out, np.ones((), out.dtype))),

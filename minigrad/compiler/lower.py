@@ -72,7 +72,7 @@ class _Plain:
     def leaf(self, node: Node) -> Value:
         if node.serial in self.inputs:
             position = self.inputs[node.serial]
-            return Value("input", (), node.shape, node.dtype, None, node.label, position=position)
+            return Value("input", (), node.shape, node.dtype, None, node.name or f"input_{position + 1}", position=position)
         if node.requires_grad:
             return Value("parameter", (), node.shape, node.dtype, None, node.label, node=node)
         return constant(node.value, _name(node))

@@ -215,7 +215,10 @@ class Plan:
                 self.stacks[id(leaf)] = Stack(buffer, 0, False)
                 self.inputs[leaf.attributes["position"]] = buffer
             else:
-                self.stacks[id(leaf)] = Stack(leaf.attributes["array"], 0, False)
+                # Read only: the array is the user's, or the engine's.
+                array = leaf.attributes["array"].view()
+                array.flags.writeable = False
+                self.stacks[id(leaf)] = Stack(array, 0, False)
 
     def _allocate(self) -> None:
         owners: dict[int, Value] = {}
@@ -354,7 +357,12 @@ class Plan:
         """Return the memory of a value."""
         found = self.stacks.get(id(value))
         if found is None:
-            found = self.stacks[id(value)] = self._locate(value)
+            found = self._locate(value)
+            if value.span is not None and not found.stepped:
+                # The same at every step.
+                array = np.broadcast_to(found.array, (value.steps, *found.array.shape))
+                found = Stack(array, value.span[0], True)
+            self.stacks[id(value)] = found
         return found
 
     def _locate(self, value: Value) -> Stack:

@@ -147,7 +147,7 @@ def _heights(values: list[Value]) -> dict[int, int]:
     """Return the length of the longest way from each value to an end, not counting other steps."""
     heights = {id(value): 0 for value in values}
     for value in reversed(values):
-        if value.op != "window":
+        if value.op != "window" or not value.attributes["offset"]:
             for x in value.inputs:
                 heights[id(x)] = max(heights[id(x)], heights[id(value)] + 1)
     return heights
