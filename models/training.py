@@ -160,6 +160,33 @@ def eager_step(net: Recurrent) -> Step:
     return step
 
 
+def make_step(net: Recurrent, compiled: bool) -> Step:
+    """Return the training step of a network, compiled or recorded anew each time."""
+    return compiled_step(net) if compiled else eager_step(net)
+
+
+def compiled_step(net: Recurrent) -> Step:
+    """Return the training step as a program: recorded at its first call, then run as it was.
+
+    What it returns is overwritten by its next run.
+    """
+    nodes, count = list(net.parameters.values()), len(net.parameters)
+
+    def whole(inputs: mg.Node, targets: mg.Node, states: list[mg.Node]) -> list[mg.Node]:
+        run = net(inputs, targets, dict(zip(net.state_shapes(1), states, strict=True)))
+        # The final state is wanted too, to carry on with, so the gradients are recorded here.
+        return [run.loss, *mg.grad(run.loss, nodes, create_graph=True), *run.final.values()]
+
+    program = mg.compile(whole)
+
+    def step(inputs: Array, targets: Array, state: Mapping[str, Array]) -> tuple[float, Arrays, Arrays]:
+        loss, *rest = program(inputs, targets, [state[name] for name in net.state_shapes(1)])
+        gradients = dict(zip(net.parameters, rest[:count], strict=True))
+        return float(loss), gradients, dict(zip(net.state_shapes(1), rest[count:], strict=True))
+
+    return step
+
+
 def clip_norm(gradients: Mapping[str, Array], largest: float) -> tuple[Arrays, float]:
     """Scale all gradients together so that their norm is at most `largest` (Pascanu et al. 2013).
 
@@ -256,7 +283,7 @@ class Trainer:
         """
         settings = self.settings
         if self._step is None:
-            self._step = eager_step(self.net)
+            self._step = make_step(self.net, settings.compiled)
         scale = 1 / (settings.steps * settings.batch)
         while self.epoch < settings.epochs:
             if self.window == 0:

@@ -7,6 +7,7 @@ and exit status 2.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from importlib.util import find_spec
@@ -46,6 +47,7 @@ def _top(
     pass
 
 
+@functools.cache  # once, however often main() is called in one process
 def _register_commands() -> None:
     for name in _COMMANDS:
         module = f"{__name__}.{name}"
