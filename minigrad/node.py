@@ -485,8 +485,7 @@ def constant(value: ArrayLike, name: str | None = None, step: int | None = None)
     return _leaf(array, name, state.step if step is None else _checked_step(step), False)
 
 
-@contextmanager
-def step(t: int | None) -> Iterator[None]:
+class step:
     """Label everything recorded inside with the time step `t` (steps count from 1).
 
     >>> import minigrad as mg
@@ -495,12 +494,18 @@ def step(t: int | None) -> Iterator[None]:
     >>> h.label
     'h[1]'
     """
-    before = state.step
-    state.step = _checked_step(t)
-    try:
-        yield
-    finally:
-        state.step = before
+
+    __slots__ = ("before", "t")
+
+    def __init__(self, t: int | None) -> None:
+        self.t = _checked_step(t)
+
+    def __enter__(self) -> None:
+        self.before = state.step
+        state.step = self.t
+
+    def __exit__(self, *exception: object) -> None:
+        state.step = self.before
 
 
 @contextmanager

@@ -104,18 +104,24 @@ def _floating(x: Array) -> Array:
 # -- cross-entropy -----------------------------------------------------------------------------------
 
 
+# A probability above this has an accurate logarithm, also in float32.
+_FAR_FROM_UNDERFLOW = 1e-30
+
+
 def _cross_entropy(logits: Array, target: Array, p: Array, axis: int, normalized: bool) -> Any:
     if target.dtype.kind in "iu":
-        if logits.ndim == 2 and axis == 0:
+        matrix = logits.ndim == 2 and axis == 0
+        if (
+            matrix and target.size <= 8 and p.dtype.kind == "f"
+        ):  # for a few columns Python is quicker than numpy
+            listed = [p.item(k, column) for column, k in enumerate(target.tolist())]
+            if min(listed, default=1) > _FAR_FROM_UNDERFLOW:
+                return np.array(-sum(map(math.log, listed)), p.dtype)
+        if matrix:
             chosen = p[target, np.arange(target.shape[0])]
         else:
             chosen = np.take_along_axis(p, np.expand_dims(target, axis), axis)
-        # A probability that is far from underflow has an accurate logarithm.
-        if chosen.size <= 8 and chosen.dtype.kind == "f":  # for a few columns Python is quicker than numpy
-            listed = chosen.ravel().tolist()
-            if min(listed, default=1) > 1e-30:
-                return np.array(-sum(map(math.log, listed)), p.dtype)
-        elif np.minimum.reduce(chosen.real, axis=None) > 1e-30:
+        if np.minimum.reduce(chosen.real, axis=None, initial=1) > _FAR_FROM_UNDERFLOW:
             return -np.add.reduce(np.log(chosen), axis=None)
         log_p = _log_softmax(logits, axis)
         return -np.take_along_axis(log_p, np.expand_dims(target, axis), axis).sum()
