@@ -113,7 +113,7 @@ def _check_next_order(
 
 
 def _leaves(inputs: Any) -> list[Node]:
-    given = [inputs] if isinstance(inputs, (Node, np.ndarray, float)) else list(inputs)
+    given = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     leaves = []
     for i, x in enumerate(given):
         value = np.asarray(x.value if isinstance(x, Node) else x)
