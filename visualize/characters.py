@@ -54,7 +54,10 @@ def draw_text(diagram: Diagram) -> str:
         text = _drawn(diagram, spacing)
         if text is not None:
             return text
-    return staircase(diagram)
+    text = staircase(diagram)
+    if not parse(text).isomorphic(diagram):
+        raise DrawingError("this diagram cannot be drawn in characters so that it reads back; draw it as .svg")
+    return text
 
 
 def _drawn(diagram: Diagram, spacing: Spacing) -> str | None:

@@ -31,7 +31,8 @@ VALUE, PRODUCT, FUNCTION, OPERATION, JOIN, CARRY, FOLD = (
 INFIX = {"*": "multiply", "+": "add", "-": "subtract", "/": "divide", "@": "matmul", "^": "power"}
 NAMED_OPERATIONS = (
     "maximum", "minimum", "where", "greater", "greater_equal", "less", "less_equal", "equal",
-    "concat", "stack", "take", "cross_entropy", "squared_error", "accumulate",
+    "concat", "stack", "take", "put", "take_along_axis", "put_along_axis", "cross_entropy", "squared_error",
+    "accumulate",
 )  # fmt: skip
 COMMUTATIVE = frozenset({"*", "+", "maximum", "minimum", "equal", "accumulate"})
 

@@ -87,6 +87,11 @@ def has_gradient(symbol: Symbol) -> bool:
     return symbol.node is not None and symbol.node.requires_grad
 
 
+def look(symbol: Symbol) -> str:
+    """Return the kind that a symbol is shown as: a parameter that stands alone looks like its products."""
+    return PRODUCT if symbol.kind == VALUE and symbol.parameters else symbol.kind
+
+
 def symbol_id(symbol: Symbol) -> str:
     """Return the id of a symbol in DOT, SVG and page."""
     return f"n{symbol.id}"
@@ -119,7 +124,7 @@ def dot_source(
     graph.attr("node", fontname="Helvetica", fontsize="11", height="0.28", width="0.3", margin="0.07,0.03")
     graph.attr("edge", arrowsize="0.6", color="#555555", fontname="Helvetica", fontsize="9")
     if legend:
-        kinds = {s.kind for s in diagram.symbols}
+        kinds = {look(s) for s in diagram.symbols}
         graph.attr(label=_legend(kinds, direction, bool(_carry_wires(diagram))), labelloc="b")
     else:
         graph.attr(label="")
@@ -228,8 +233,9 @@ def _node(
     numbers: Numbers | None,
     group: Mapping[int, str],
 ) -> None:
-    shape, style, outline, fill = LOOKS[symbol.kind]
-    classes = ["symbol", symbol.kind]
+    kind = look(symbol)
+    shape, style, outline, fill = LOOKS[kind]
+    classes = ["symbol", kind]
     attributes: dict[str, str] = {}
     if direction == "backward" and not has_gradient(symbol):
         outline, attributes["fontcolor"] = NO_GRADIENT, NO_GRADIENT
@@ -309,7 +315,7 @@ def _keep_steps_apart(graph: Any, diagram: Diagram) -> None:
 
 _EXPLAINED = {
     VALUE: "value",
-    PRODUCT: "product with a parameter",
+    PRODUCT: "parameter",
     FUNCTION: "activation or function",
     OPERATION: "operation",
     JOIN: "join",
@@ -333,10 +339,10 @@ def _legend(kinds: set[str], direction: str, carries: bool) -> str:
             rounded = ' style="rounded"' if "rounded" in style else ""
             cells.append(f'<td border="1" color="{outline}"{rounded}>{words}</td>')
     if direction == "backward":
-        cells.append(f'<td><font color="{GRADIENT}">┄◂</font> gradient, flowing back</td>')
-        cells.append(f'<td><font color="{NO_GRADIENT}">┈</font> no gradient computed</td>')
+        cells.append(f'<td><font color="{GRADIENT}">- - -</font> gradient, flowing back</td>')
+        cells.append(f'<td><font color="{NO_GRADIENT}">· · ·</font> no gradient computed</td>')
     if direction == "both":
-        cells.append(f'<td><font color="{GRADIENT}">┄◂</font> gradient, flowing back</td>')
+        cells.append(f'<td><font color="{GRADIENT}">- - -</font> gradient, flowing back</td>')
     if carries:
         cells.append(f'<td><font color="{CARRY_COLORS[0]}">━</font> carried to the next step</td>')
     return (

@@ -7,8 +7,12 @@ import struct
 import tempfile
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from visualize.errors import WouldOverwriteError
+from visualize.errors import DrawingError, WouldOverwriteError
+
+if TYPE_CHECKING:
+    from visualize.diagram import Diagram
 
 MARK = b"drawn by minigrad"
 
@@ -70,3 +74,26 @@ def _png_with_text(content: bytes) -> bytes:
     checksum = struct.pack(">I", zlib.crc32(chunk))
     end = content.rindex(b"IEND") - 4
     return content[:end] + length + chunk + checksum + content[end:]
+
+
+def read_drawing(path: str | os.PathLike[str]) -> Diagram:
+    """Read a drawing in characters from a file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    DrawingSyntaxError
+        If it does not read as a drawing; the message begins with the file's name.
+    """
+    from visualize.reader import parse
+
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DrawingError(f"{path}: not a text in UTF-8 ({error.reason} at byte {error.start})") from None
+    try:
+        return parse(text)
+    except DrawingError as error:
+        error.args = (f"{path}: {error}",)
+        raise

@@ -313,6 +313,7 @@ def _steps(places: list[Place], wires: list[Wire]) -> list[int | None]:
     ranks: list[dict[str, int]] = [{} for _ in places]  # per symbol: how often a name came before
     repeated = Counter(p.text for p in places if p.kind == VALUE)
     own: dict[int, int] = {}
+    states: set[str] = set()  # names that depend on themselves; others that are repeated only follow them
     for i in bare.order:
         seen: dict[str, int] = {}
         for source in bare.inputs(i):
@@ -326,10 +327,10 @@ def _steps(places: list[Place], wires: list[Wire]) -> list[int | None]:
             else:
                 given = all(s.kind == CARRY for s in bare.inputs(i))  # the state before the first step
                 own[i] = seen.get(place.text, -1 if given else 0) + 1
+                if place.text in seen:
+                    states.add(place.text)
             seen[place.text] = own[i]
         ranks[i] = seen
-    # Names that depend on themselves are states; others that are repeated only follow them.
-    states = {places[i].text for i, rank in own.items() if rank > 0}
     of: list[int | None] = [own[i] if i in own and places[i].text in states else None for i in range(len(places))]
     if not states:
         return [None] * len(places)

@@ -19,7 +19,7 @@ from visualize.errors import DrawingError
 
 _LOSSES = ("cross_entropy", "squared_error")
 _SIGNS = {name: sign for sign, name in INFIX.items()}
-_SHORT = {"sigmoid": "sig", "negative": "neg", "accumulate": "+"}
+_SHORT = {"sigmoid": "sig", "negative": "neg"}
 # A bias in front of one of these is drawn inside of it.
 _ACTIVATIONS = ("tanh", "sigmoid", "relu", "softmax", "log_softmax", "exp", "sqrt", "log", "abs")
 
@@ -309,6 +309,8 @@ def _function_text(node: Node) -> str:
     assert node.primitive is not None
     name = node.primitive.name
     attributes = node.attributes
+    if name == "accumulate" and len(node.inputs) == 1:
+        return "id"  # one addend: the value itself
     if name == "scalar_power":
         return f"^{attributes['exponent']:g}"
     if name == "getitem":
@@ -356,10 +358,16 @@ def primitives(outputs: Sequence[Node]) -> Diagram:
             if key not in shared:
                 shared[key] = _leaf(sketch, operand, node.step)
             inputs.append(shared[key])
-        kind = VALUE if node.name else OPERATION if len(inputs) > 1 else FUNCTION
-        text = node.name or _function_text(node)
-        how = f"{node.label} = {_function_text(node)}" if node.name else text
-        i = sketch.add(kind, text, node, inputs, shown=f"{how}\n{_shape(node)}")
+        how = _function_text(node)
+        if len(inputs) > 1:
+            assert node.primitive is not None
+            kind, text = OPERATION, _SIGNS.get(node.primitive.name, how)
+        else:
+            kind, text = FUNCTION, how
+        shape = f"\n{_shape(node)}"
+        i = sketch.add(kind, text, node, inputs, shown=how + ("" if node.name else shape))
+        if node.name:
+            i = sketch.add(VALUE, node.name, node, [i], shown=node.label + shape)
         sketch.at[node.serial] = i
     if not sketch.symbols:
         for node in outputs:
@@ -369,10 +377,9 @@ def primitives(outputs: Sequence[Node]) -> Diagram:
 
 def _leaf(sketch: _Sketch, node: Node, step: int | None) -> int:
     text = node.name or (f"{node.value.item():g}" if node.size == 1 else "constant")
-    kind = PRODUCT if node.is_parameter else VALUE
     label = f"{node.label if node.name else text}\n{_shape(node)}"
     parameters = (node,) if node.is_parameter else ()
-    return sketch.add(kind, text, node, [], shown=label, step=step, parameters=parameters)
+    return sketch.add(VALUE, text, node, [], shown=label, step=step, parameters=parameters)
 
 
 def _shape(node: Node) -> str:

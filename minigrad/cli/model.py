@@ -76,7 +76,7 @@ def load(
     Parameters
     ----------
     spec : str
-        A name of `BUILT_IN`, or ``FILE.py:function``: a function without required arguments that returns a
+        A name of `BUILT_IN`; a drawing in characters, ``FILE.txt``; or ``FILE.py:function``: a function without required arguments that returns a
         scalar node. Of ``steps, columns, seed, dtype`` it is passed those that it takes; what it does not
         take, it decides itself.
     steps : int, optional
@@ -106,6 +106,8 @@ def load(
         raise ModelLoadError(f"{spec}: a batch of {columns} columns is none; at least 1 is needed")
     if spec in BUILT_IN:
         return _built_in(BUILT_IN[spec], 3 if steps is None else steps, columns, seed, dtype)
+    if spec.endswith(".txt"):
+        return _of_drawing(Path(spec), columns, seed, dtype)
     path, colon, name = spec.rpartition(":")
     if not colon or not path:
         hint = f"; for a function of your own write {spec}:FUNCTION" if spec.endswith(".py") else ""
@@ -139,6 +141,27 @@ def _built_in(chosen: BuiltIn, steps: int, columns: int, seed: int, dtype: DType
     if net.topology == "one-to-many":
         inputs = inputs[0]
     return net(inputs, targets, state).loss
+
+
+def _of_drawing(path: Path, columns: int, seed: int, dtype: DTypeLike) -> mg.Node:
+    """Run a network that is drawn in a text file, over random weights, inputs and targets."""
+    from visualize.files import read_drawing
+    from visualize.sizes import random_arrays
+
+    diagram = read_drawing(path)
+    parameters, inputs = (_cast(arrays, dtype) for arrays in random_arrays(diagram, seed, columns))
+    loss = diagram.build(parameters, inputs).loss(seed)
+    assert isinstance(loss, mg.Node)
+    return loss
+
+
+def _cast(arrays: Any, dtype: DTypeLike) -> Any:
+    """Give arrays a dtype, also in lists and dicts of them."""
+    if isinstance(arrays, dict):
+        return {name: _cast(value, dtype) for name, value in arrays.items()}
+    if isinstance(arrays, list):
+        return [_cast(value, dtype) for value in arrays]
+    return np.asarray(arrays, dtype)
 
 
 def _of_user(path: Path, name: str, options: dict[str, Any]) -> mg.Node:
