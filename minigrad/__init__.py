@@ -162,6 +162,10 @@ def __getattr__(name: str) -> Any:
     return module if home.endswith("." + name) else getattr(module, name)
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 _ELSEWHERE = {
     "gradcheck": "minigrad.testing",
     "detect_anomaly": "minigrad.testing",

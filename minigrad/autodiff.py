@@ -32,7 +32,6 @@ from minigrad.errors import (
 from minigrad.node import Array, Node, constant, state
 from minigrad.primitives.base import PRIMITIVES, shown
 
-
 # Threads that differentiate apart may share parameters; adding to a gradient reads it and writes it.
 _one_at_a_time = threading.Lock()
 

@@ -55,13 +55,20 @@ def softmax(x: Operand, axis: int = 0) -> Node:
     if known is not None and known[0] == axis:
         node = known[1]()
         # What was computed under no_grad is no part of a graph, and the other way round.
-        if node is not None and (node.primitive is not None) is state.recording:
-            # A leaf may have been given new numbers in place since then, as optimizers do.
-            if x.primitive is not None or np.array_equal(node.value, _softmax(x.value, axis), equal_nan=True):
-                return node
+        if (
+            node is not None
+            and (node.primitive is not None) is state.recording
+            and _is_current(node, x, axis)
+        ):
+            return node
     node = _logits(_SOFTMAX, x, axis)
     x.softmax = (axis, weakref.ref(node))
     return node
+
+
+def _is_current(p: Node, x: Node, axis: int) -> bool:
+    """Whether `p` still is the softmax of `x`: a leaf may be given new numbers in place, as optimizers do."""
+    return x.primitive is not None or np.array_equal(p.value, _softmax(x.value, axis), equal_nan=True)
 
 
 def _log_softmax(x: Array, axis: int) -> Array:

@@ -1,4 +1,4 @@
-"""The two networks of the notes, written here from primitives alone, for the tests that look at their graphs."""
+"""The two networks of the notes, from primitives alone, for the tests that look at their graphs."""
 
 from __future__ import annotations
 

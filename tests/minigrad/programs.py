@@ -111,7 +111,8 @@ _ANY, _MATRIX, _COLUMN, _AXES = (
 _LONG = {"concat", "stack", "squared_error", "accumulate"}  # two operands of one shape
 _NEEDS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(
-        ["negative", "exp", "log", "sqrt", "tanh", "abs", "scalar_power", "sigmoid", "relu", "transpose"], (_ANY,)
+        ["negative", "exp", "log", "sqrt", "tanh", "abs", "scalar_power", "sigmoid", "relu", "transpose"],
+        (_ANY,),
     ),
     **dict.fromkeys(["multiply", "add", "subtract", "divide", "power"], (_ANY, _ANY)),
     **dict.fromkeys(["maximum", "minimum", "where"], (_ANY, _ANY)),
@@ -133,9 +134,7 @@ def programs(draw: Any, length: int = 12) -> list[Instruction]:
     program: list[Instruction] = []
     for _ in range(draw(st.integers(1, length))):
         name = draw(st.sampled_from(sorted(_NEEDS)))
-        places = [
-            [i for i, value in enumerate(values) if fits(value.shape)] for fits in _NEEDS[name]
-        ]
+        places = [[i for i, value in enumerate(values) if fits(value.shape)] for fits in _NEEDS[name]]
         operands = tuple(draw(st.sampled_from(place)) for place in places)
         if name in _LONG:
             operands = (operands[0], draw(st.sampled_from(_alike(values, operands[0]))))

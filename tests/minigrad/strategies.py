@@ -36,8 +36,8 @@ def shapes(min_dims=0, max_dims=3, min_side=0, max_side=3):
 def numbers(seed: int, kind: str, *wanted: tuple[int, ...]) -> list[np.ndarray]:
     """Arrays of the wanted shapes.
 
-    ``any`` number; ``positive``: 0.5 to 2; ``distinct``: no two within 0.1 of each other, over all arrays, nor
-    of zero, so that a small difference changes no order.
+    ``any`` number; ``positive``: 0.5 to 2; ``distinct``: no two within 0.1 of each other, over all
+    arrays, nor of zero, so that a small difference changes no order.
     """
     random = np.random.default_rng(seed)
     if kind == "any":
@@ -243,7 +243,9 @@ def cross_entropies(draw: Draw) -> Use:
         rest = tuple(np.delete(shape, axis))
         target = random.integers(0, shape[axis], size=rest)
     else:
-        target = np.moveaxis(random.dirichlet(np.ones(shape[axis]), size=tuple(np.delete(shape, axis))), -1, axis)
+        target = np.moveaxis(
+            random.dirichlet(np.ones(shape[axis]), size=tuple(np.delete(shape, axis))), -1, axis
+        )
     if kind == "computed":
         return Use(lambda o, y: mg.cross_entropy(o, y, axis), [logits, target])
     return Use(lambda o: mg.cross_entropy(o, target, axis), [logits])

@@ -97,7 +97,9 @@ def test_paths_through_time_sum_to_the_gradient(T, seed):
     for node in (net.graph["h", 0], net.graph["h", 1], net.parameters["Whh"], net.parameters["by"]):
         found = mg.paths(net.loss, node)
         assert len(found) == mg.count_paths(net.loss, node)
-        np.testing.assert_allclose(sum(p.value for p in found), mg.grad(net.loss, node), rtol=1e-10, atol=1e-14)
+        np.testing.assert_allclose(
+            sum(p.value for p in found), mg.grad(net.loss, node), rtol=1e-10, atol=1e-14
+        )
 
 
 def test_paths_are_counted_before_any_is_listed_and_too_many_say_how_many():
@@ -112,7 +114,7 @@ def test_paths_are_counted_before_any_is_listed_and_too_many_say_how_many():
     assert isinstance(caught.value, ValueError)
     few = x * x + x
     assert len(mg.paths(few, x, limit=3)) == 3
-    with pytest.raises(errors.TooManyPathsError, match="3 paths.*limit=2"):
+    with pytest.raises(errors.TooManyPathsError, match=r"3 paths.*limit=2"):
         mg.paths(few, x, limit=2)
 
 

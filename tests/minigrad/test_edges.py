@@ -151,7 +151,13 @@ def test_views_transposes_and_read_only_arrays_are_values_like_others():
     base = np.arange(24.0).reshape(4, 6) / 10
     frozen = base.copy()
     frozen.setflags(write=False)
-    for array in (base[::2, ::-1], base.T, frozen, np.broadcast_to(base[:1], (3, 6)), np.asfortranarray(base)):
+    for array in (
+        base[::2, ::-1],
+        base.T,
+        frozen,
+        np.broadcast_to(base[:1], (3, 6)),
+        np.asfortranarray(base),
+    ):
         x = mg.parameter(array, name="x")
         loss = mg.sum(mg.tanh(x) * mg.constant(array))
         plain = mg.parameter(np.array(array, order="C"), name="x")

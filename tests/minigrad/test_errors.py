@@ -1,4 +1,4 @@
-"""Errors are part of the product: one class for each mistake, the matching builtin, and the thing by its name."""
+"""Errors are part of the product: a class for each mistake, the matching builtin, the thing by its name."""
 
 import inspect
 
@@ -209,7 +209,7 @@ def test_integers_have_no_gradients():
 
 def test_as_many_gradients_arrive_as_there_are_outputs():
     w = named((), "w")
-    with pytest.raises(errors.ShapeError, match="2 outputs.*found 1"):
+    with pytest.raises(errors.ShapeError, match=r"2 outputs.*found 1"):
         mg.grad([w * 1, w * 2], w, [1.0])
 
 

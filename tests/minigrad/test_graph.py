@@ -33,7 +33,7 @@ def test_two_parameters_of_one_name_and_those_without_are_kept_apart():
     nodes = [mg.parameter(1.0, name="w"), mg.parameter(2.0, name="w"), mg.parameter(3.0), mg.parameter(4.0)]
     found = mg.Graph(mg.accumulate(*nodes)).parameters
     assert list(found.values()) == nodes and len(found) == 4
-    assert list(found)[0] == "w"
+    assert next(iter(found)) == "w"
 
 
 def test_looking_up_by_name_and_step():

@@ -1,4 +1,4 @@
-"""Taking entries out of nodes: whatever numpy's indices mean, and the gradient goes back where it came from."""
+"""Taking entries out: whatever numpy's indices mean, and the gradient goes back where it came from."""
 
 import numpy as np
 import pytest

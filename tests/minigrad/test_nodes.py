@@ -37,7 +37,9 @@ def test_shape_size_and_dtype_are_those_of_the_value():
 def test_the_order_of_recording_is_a_topological_order(kinds):
     nodes = [mg.parameter(1.0)]
     for kind in kinds:
-        nodes.append(nodes[-1] + nodes[0] if kind == "add" else getattr(mg, {"leaf": "parameter"}.get(kind, kind))(2.0))
+        nodes.append(
+            nodes[-1] + nodes[0] if kind == "add" else getattr(mg, {"leaf": "parameter"}.get(kind, kind))(2.0)
+        )
     assert all(a.serial < b.serial for a, b in itertools.pairwise(nodes))
     for node in mg.Graph(nodes).nodes:
         assert all(operand.serial < node.serial for operand in node.inputs)
@@ -153,7 +155,18 @@ def test_unary_operators():
 
 def test_python_numbers_take_the_dtype_of_what_they_meet():
     x = mg.parameter(np.ones(2, np.float32))
-    for y in (x * 2, 2 * x, x + 0.5, x**2, x**0.5, 2**x, 1 - x, x / 3, mg.maximum(x, 0), mg.where(x > 0, x, 0.0)):
+    for y in (
+        x * 2,
+        2 * x,
+        x + 0.5,
+        x**2,
+        x**0.5,
+        2**x,
+        1 - x,
+        x / 3,
+        mg.maximum(x, 0),
+        mg.where(x > 0, x, 0.0),
+    ):
         assert y.dtype == np.float32
         assert mg.grad(mg.sum(y), x).dtype == np.float32
 

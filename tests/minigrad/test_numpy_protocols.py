@@ -13,7 +13,19 @@ Y = np.array([[1.0, 2.0, 0.5]])
 
 @pytest.mark.parametrize(
     "ufunc",
-    [np.tanh, np.exp, np.log, np.sqrt, np.abs, np.fabs, np.negative, np.positive, np.square, np.reciprocal, np.sign],
+    [
+        np.tanh,
+        np.exp,
+        np.log,
+        np.sqrt,
+        np.abs,
+        np.fabs,
+        np.negative,
+        np.positive,
+        np.square,
+        np.reciprocal,
+        np.sign,
+    ],
 )
 def test_functions_of_one_operand(ufunc):
     node = mg.parameter(POSITIVE, name="x")
@@ -27,8 +39,8 @@ def test_functions_of_one_operand(ufunc):
 
 @pytest.mark.parametrize(
     "ufunc",
-    [np.add, np.subtract, np.multiply, np.divide, np.power, np.float_power, np.maximum, np.minimum, np.greater,
-     np.greater_equal, np.less, np.less_equal, np.equal],
+    [np.add, np.subtract, np.multiply, np.divide, np.power, np.float_power, np.maximum, np.minimum,
+     np.greater, np.greater_equal, np.less, np.less_equal, np.equal],
 )  # fmt: skip
 def test_functions_of_two_operands_with_a_node_on_either_side(ufunc):
     for a, b in ((POSITIVE, Y), (Y, POSITIVE), (POSITIVE, 2.0), (2.0, POSITIVE)):

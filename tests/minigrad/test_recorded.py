@@ -1,4 +1,4 @@
-"""The recorded backward pass: named and stepped nodes, one sum where gradients meet, derivatives of any order."""
+"""The recorded backward pass: named and stepped, one sum where gradients meet, derivatives of any order."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""gradcheck finds wrong derivatives and says where; detect_anomaly names the first value that is not finite."""
+"""gradcheck finds wrong derivatives and says where; detect_anomaly names the first infinity or NaN."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,10 @@ def test_the_right_derivative_passes():
 
 
 def test_a_derivative_right_in_value_but_wrong_to_differentiate_is_found_at_order_two():
-    frozen = wrong(np.tanh, lambda g, y, x: g * (1 - mg.stop_gradient(y * y)) if isinstance(y, mg.Node) else g * (1 - y * y))
+    frozen = wrong(
+        np.tanh,
+        lambda g, y, x: g * (1 - mg.stop_gradient(y * y)) if isinstance(y, mg.Node) else g * (1 - y * y),
+    )
     assert mg.gradcheck(frozen, X)
     with pytest.raises(errors.GradcheckError, match="in the gradient of w"):
         mg.gradcheck(frozen, mg.parameter(X, name="w"), order=2)
@@ -138,7 +141,9 @@ def test_an_anomaly_of_the_recorded_backward_pass_says_that_it_is_one():
     with mg.step(3):
         root = mg.sqrt(x).named("root")
     with (
-        pytest.raises(errors.AnomalyError, match=r"backward: in the gradient of x that arrives from root\[3\]"),
+        pytest.raises(
+            errors.AnomalyError, match=r"backward: in the gradient of x that arrives from root\[3\]"
+        ),
         mg.detect_anomaly(),
         np.errstate(all="ignore"),
     ):
