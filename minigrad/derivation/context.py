@@ -104,9 +104,17 @@ class Base(Scope):
         raise NotAtThisStep(f"`{base}` stands at {where}, not at {step}", name.span)
 
     def forward(self, base: str, step: Step | None, name: Name, reading: Reading) -> Value:
-        place = self.place(base, self.step_for(base, step, name), name)
+        wanted = self.step_for(base, step, name)
+        places = self.vocabulary.steps_of(base)
+        if step is not None and step.base == "t" and step.offset > 0 and wanted not in places and wanted is not None:
+            if wanted > self.world.last in places:  # beyond the end of time: what it multiplies is zero as well
+                return Value(np.zeros(self.world.nodes[places[self.world.last]].shape))
+        place = self.place(base, wanted, name)
         node = self.world.nodes[place]
         array = node.value
+        if array.dtype.kind in "iu":
+            column = self.world.column(place)
+            array = array if column is None else column
         if reading.inputs_as_rows and node.is_leaf and not node.is_parameter and node.ndim == 2 and node.step:
             array = array.T
         return Value(array)

@@ -511,6 +511,7 @@ NOTATION: dict[str, str | Callable[..., Array]] = {
     "transpose": _transpose, "matmul": "matmul", "dot": "matmul",
     "concat": _concat, "vstack": _concat, "concatenate": _concat,
     "hstack": lambda *arrays: np.concatenate(arrays, axis=1),
+    "full": lambda value, shape: np.full(shape, value),
     "diag": _diag, "identity": lambda x: x, "ones_like": np.ones_like, "zeros_like": np.zeros_like,
     "sum": _reduction("sum"), "mean": _reduction("mean"), "max": _reduction("max"), "min": _reduction("min"),
 }  # fmt: skip
@@ -586,8 +587,11 @@ def _factors(tree: Expression) -> tuple[list[Expression], list[str]]:
     return [tree], []
 
 
-def readings(trees: list[Expression]) -> Iterator[Reading]:
-    """Yield the readings that make a difference to the given sides, from strict to loose."""
+def readings(trees: list[Expression], chain: bool = False) -> Iterator[Reading]:
+    """Yield the readings that make a difference to the given sides, from strict to loose.
+
+    In the chain rule in letters (`chain`) gradients as rows come first: there it is the meaning of the letters.
+    """
     parts = [part for tree in trees for part in walk(tree)]
     products = [part for part in parts if isinstance(part, Product)]
     precedences = [False]
@@ -610,7 +614,7 @@ def readings(trees: list[Expression]) -> Iterator[Reading]:
     ]
     if any(isinstance(p, Transpose) or (isinstance(p, Call) and p.function == "transpose") for p in parts):
         options.append(Reading(inputs_as_rows=True))
-    return iter(sorted(options, key=_looseness))
+    return iter(sorted(options, key=lambda r: (not (chain and r.rows), _looseness(r))))
 
 
 def _looseness(r: Reading) -> tuple[int, int]:

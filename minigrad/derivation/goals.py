@@ -148,7 +148,7 @@ def attempt(
     result.tested = largest > TINY
     if not sizes:
         result.failure = missing if result.skipped else EvaluationError(
-            "not-tested", "a local derivative is tested with one column", _span(tree)
+            "not-tested", "the model has no such value to hold this against", _span(tree)
         )
     return result
 

@@ -59,6 +59,7 @@ class Suggestion:
     checked: bool = True
     equation: Equation | None = None
     span: Span = (0, 0)
+    defined: int = 0  # the line that assigns the name which is put in
 
 
 @dataclass
@@ -175,10 +176,15 @@ class Judge:
             if gradient:
                 return Target("gradient", *gradient, name=side)
             found = self.vocabulary.locate(side)
-            if found:
+            if found and not self.is_new_step(*found):
                 return Target("value", *found, name=side)
             return Target("own", side.text, side.step, name=side)
         return Target("sides")
+
+    def is_new_step(self, base: str, step: Step | None) -> bool:
+        """Whether a name that the text has bound at other steps is not bound at this one."""
+        places = self.vocabulary.bound.get(base)
+        return places is not None and step is not None and not step.base and step.offset not in places
 
     def is_parameter(self, base: str) -> bool:
         places = self.vocabulary.steps_of(base)
@@ -271,7 +277,7 @@ class Judge:
                 total_only(total),
             ]
         each = goal(
-            "contribution", "contribution of each step", lambda s, i: s.world.from_step(i, s.t), operator != "="
+            "contribution", "one step's contribution", lambda s, i: s.world.from_step(i, s.t), operator != "="
         )
         if general:
             return [each] if operator != "=" else [total, each]
@@ -402,6 +408,9 @@ class Judge:
         goals = self.goals(target, line, index, general)
         finding.nodes = self.labels(target, line, general)
         best = self.solve(index, line, sides[1:], target, goals, general)
+        failure = best[0].failure
+        if target.kind == "value" and failure is not None and failure.name is not None:
+            best = self._bound_to_leaf(failure.name, best, index, line, sides, target, goals, general)
         self._conclude(finding, best, sides, target, goals, index, line, general)
 
     def before(self, target: Target, line: Line) -> Any:
@@ -452,7 +461,7 @@ class Judge:
         strict: Attempt | None = None
         for functions in self.bindings(unknown):
             self.facts.functions.update(functions)
-            for reading in allowed if allowed is not None else readings([side]):
+            for reading in allowed if allowed is not None else readings([side], self.is_chain([side])):
                 for goal in accepting:
                     trial = attempt(side, reading, goal, points, before, quick=True, sign=sign)
                     if trial.fits:
@@ -472,6 +481,27 @@ class Judge:
             if usable:
                 return min(usable, key=lambda t: (sum(e > ACCEPTED for e in t.errors.values()), t.worst))
         return strict
+
+    def _bound_to_leaf(
+        self, name: Name, best: list[Attempt], index: int, line: Line, sides: list[Expression], target: Target,
+        goals: list[Goal], general: bool,
+    ) -> list[Attempt]:
+        """In an equation of the forward pass, take an unknown letter for the parameter with which it is right."""
+        for parameter in self.parameters():
+            self.vocabulary.aliases[name.text] = parameter
+            self.vocabulary.define("")
+            trial = self.solve(index, line, sides[1:], target, goals, general, [STRICT])
+            if all(t.fits for t in trial):
+                self.vocabulary.notes[name.text] = f"`{name.text}` is taken for the model's `{parameter}`"
+                return trial
+            del self.vocabulary.aliases[name.text]
+            self.vocabulary.define("")
+        return best
+
+    def parameters(self) -> list[str]:
+        """The names of the model's parameters."""
+        world = self.worlds[0]
+        return [n for n, places in world.names.items() if None in places and world.nodes[places[None]].is_parameter]
 
     def unknown_functions(self, side: Expression) -> list[str]:
         names = {c.function.rstrip("'′’") for c in functions_in(side) if c.function != "(t=)"}

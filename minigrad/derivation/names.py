@@ -46,7 +46,8 @@ class Vocabulary:
     def __post_init__(self) -> None:
         spelled: dict[str, list[str]] = {}
         for name in self.world.names:
-            spelled.setdefault(_spelling(name), []).append(name)
+            if len(name) > 1:  # H is not h
+                spelled.setdefault(_spelling(name), []).append(name)
         self._spelled = {key: names[0] for key, names in spelled.items() if len(names) == 1}
         self._located: dict[Name, tuple[str, Step | None] | None] = {}
         self.loss = next((n for n in LOSSES if n in self.world.names), "L")
@@ -55,10 +56,15 @@ class Vocabulary:
         """Return the places of a name's nodes by step."""
         if name in self.bound:
             return self.bound[name]
+        if name.startswith("#"):  # the n-th node of the graph, for what has no name
+            place = int(name[1:]) if name[1:].isdigit() else -1
+            return {None: place} if 0 <= place < len(self.world.nodes) else {}
         return self.world.names.get(self.aliases.get(name, name), {})
 
     def known(self, name: str) -> bool:
-        return name in self.bound or name in self.world.names or self.aliases.get(name) in self.world.names
+        if name in self.bound or name in self.world.names or self.aliases.get(name) in self.world.names:
+            return True
+        return name.startswith("#") and bool(self.steps_of(name))
 
     def bind(self, name: str, step: int | None, place: int) -> None:
         """From here on `name` at `step` is the node at `place`."""
@@ -67,8 +73,9 @@ class Vocabulary:
         self._located.clear()
 
     def define(self, name: str) -> None:
-        """From here on `name` is the text's own."""
-        self.own.add(name)
+        """From here on `name` is the text's own (the empty name only forgets what was located)."""
+        if name:
+            self.own.add(name)
         self._located.clear()
 
     def locate(self, name: Name) -> tuple[str, Step | None] | None:
@@ -108,9 +115,11 @@ class Vocabulary:
 
     def differentiated(self, name: Name) -> tuple[str, Step | None, bool] | None:
         """Return what a name such as ``dh`` is the gradient of, its step, and whether only the carry is meant."""
-        if not name.text.startswith("d") or len(name.text) < 2 or name.quoted:
+        if not name.text.startswith("d") or len(name.text) < 2:
             return None
-        inner = Name(name.text[1:], name.step)
+        if name.quoted and self.known(name.text):
+            return None
+        inner = Name(name.text[1:], name.step, name.quoted)
         found = self.locate(inner)
         if found:
             return (*found, False)

@@ -187,6 +187,8 @@ def _builder() -> Any:
             if word[0].isdigit():
                 return float(word) if any(c in word for c in ".eE") else int(word)
             known = {"None": None, "True": True, "False": False, "Ellipsis": Ellipsis}
+            if re.fullmatch(r"(float|int|uint)(8|16|32|64)|bool", word):
+                return word
             if word not in known:
                 raise NotationError(f"`{word}` is no number", parts[0].start_pos, len(word))
             return known[word]
@@ -382,12 +384,18 @@ def _with_derivatives(factors: list[Any], operators: list[str], span: Span) -> E
     while i < len(operators):
         if operators[i] == "/" and _is_differential(factors[i]):
             below, at = factors[i + 1], None
+            wrappers: list[Any] = []  # dL/dh^T is the transpose of dL/dh, dL/dz[:4] its first rows
+            while isinstance(below, Slice | Transpose):
+                wrappers.append(below)
+                below = below.operand
             if isinstance(below, Derivative) and below.of.text == "L":  # dWhh (t = 2), read as dL/dWhh
                 below, at = replace(below.wrt, text="d" + below.wrt.text), below.at
             if _is_differential(below):
                 above = factors[i]
                 place = (above.span[0], factors[i + 1].span[1])
-                derivative = Derivative(_gradient_of(above), _gradient_of(below), at, span=place)
+                derivative: Any = Derivative(_gradient_of(above), _gradient_of(below), at, span=place)
+                for wrapper in reversed(wrappers):
+                    derivative = replace(wrapper, operand=derivative, span=place)
                 factors[i : i + 2] = [derivative]
                 del operators[i]
                 continue
@@ -589,7 +597,7 @@ def _logical(lines: list[str], first: int, last: int | None) -> Iterator[tuple[i
                 goes_on = _TRAILING.search(body) or body.count("(") > body.count(")")
                 if not (goes_on or re.match(r"\s*=[^=]", follower)):
                     break
-                if goes_on and not _may_be_equation(follower):
+                if goes_on and _is_prose(follower):
                     break
                 raw = f"{body.rstrip().rstrip(chr(92))} {_without_comment(follower).strip()}"
                 body = raw

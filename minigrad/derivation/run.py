@@ -98,7 +98,7 @@ class Run(Base):
                 raise Broken(name.text, name.span)
             return self.oriented(value, place, reading)
         if step is None and self.t is not None:
-            found = self.current.get(key, np.zeros(shape))
+            found = self.current[key] if key in self.current else self.indexed.get((base, wanted), np.zeros(shape))
         elif (base, wanted) in self.indexed:
             found = self.indexed[base, wanted]
         elif wanted is not None and wanted > self.world.last:

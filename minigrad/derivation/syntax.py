@@ -320,8 +320,13 @@ def _write(tree: Expression) -> tuple[str, int]:
         case Product():
             text = _bound(_write(tree.factors[0]), _PRODUCT + 1)
             for operator, factor in zip(tree.operators, tree.factors[1:], strict=True):
-                between = f" {operator} " if operator else (" " if text[-1:].isalpha() else "")
-                text += between + _bound(_write(factor), _PRODUCT + 1)
+                written = _bound(_write(factor), _PRODUCT + 1)
+                if operator:
+                    text += f" {operator} {written}"
+                elif written[0].isdigit():
+                    text += f"({written})"
+                else:
+                    text += (" " if text[-1:].isalpha() else "") + written
             return text, _PRODUCT
         case Power():
             base = _bound(_write(tree.base), _POSTFIX)

@@ -56,6 +56,23 @@ class World:
     def value(self, i: int) -> Array:
         return self.nodes[i].value
 
+    def column(self, i: int) -> Array | None:
+        """Return the one-hot columns of class indices, or None if node `i` holds none: on paper a class is its column."""
+        node = self.nodes[i]
+        if not node.is_leaf or node.dtype.kind not in "iu" or node.ndim != 1:
+            return None
+        for user in self.nodes:
+            if user.primitive is None or not any(x is node for x in user.inputs):
+                continue
+            if user.primitive.name == "take" and user.attributes["axis"] == 1:
+                depth = user.inputs[0].shape[1]
+            elif user.primitive.name == "cross_entropy" and user.attributes["axis"] == 0:
+                depth = user.inputs[0].shape[0]
+            else:
+                continue
+            return np.eye(depth)[:, node.value]
+        return None
+
     def total(self, i: int) -> Array:
         """The gradient of node `i`; zero where nothing leads from it to the loss."""
         g = self.gradients.get(i)
