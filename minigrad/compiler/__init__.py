@@ -135,6 +135,8 @@ class Executable:
     ----------
     source : str
         The generated Python.
+    names : dict
+        What the names in it stand for.
     bytes : int
         The memory of its buffers.
     seconds : dict of str to float
@@ -175,6 +177,7 @@ class Executable:
         emitter = Emitter(self.plan)
         self._run = emitter.program()
         self.source = emitter.source
+        self.names = emitter.names
         self.calls = emitter.calls
         self.bytes = self.plan.bytes
         self._parameters = self.plan.parameters
