@@ -31,6 +31,9 @@ def define(
     name = target.base
     assert line.equation is not None
     base, step = _base_and_step(judge, name, general)
+    if step is not None and _counterpart(judge, base, step):
+        judge._judge(index, line, line.equation, finding)  # now a value that the model has
+        return
     adding = line.equation.operators[0] != "="
     points = judge.points(line, index, general)
     unknown = judge.unknown_functions(sides[-1])
@@ -93,6 +96,22 @@ def _base_and_step(judge: Judge, name: str, general: bool) -> tuple[str, int | N
     if not general and split and int(split[2]) in (*judge.worlds[0].steps, judge.worlds[0].first - 1):
         return split[1], int(split[2])
     return name, None
+
+
+def _counterpart(judge: Judge, base: str, step: int) -> bool:
+    """Bind ``z2`` to the node of step 2 that corresponds to what `z1` was found to be."""
+    bound = judge.vocabulary.bound.get(base)
+    if not bound or step in bound:
+        return False
+    world = judge.worlds[0]
+    t, place = next(iter(bound.items()))
+    node = world.nodes[place]
+    here = [i for i, n in enumerate(world.nodes) if n.step == step and n.primitive is node.primitive and n.shape == node.shape]
+    there = [i for i, n in enumerate(world.nodes) if n.step == t and n.primitive is node.primitive and n.shape == node.shape]
+    if len(here) != len(there):
+        return False
+    judge.vocabulary.bind(base, step, here[there.index(place)])
+    return True
 
 
 def _values(points: list[Truth], side: Expression, reading: Reading, step: int | None) -> Values:

@@ -29,6 +29,7 @@ from .syntax import (
     Span,
     Step,
     Sum,
+    TimeSum,
     Transpose,
     children,
     render,
@@ -59,6 +60,10 @@ class Pool:
     values: tuple[Name, ...]
     gradients: tuple[Name, ...]
     dialect: str = "program"  # how a gradient is spelled
+    used: frozenset[str] = frozenset()  # names that stand somewhere in the text
+    extras: tuple[Expression, ...] = ()  # calls that stand somewhere in the text, such as tanh(c) or act(z2)'
+    inner: Pool | None = None  # what may stand under a sum over t
+    wrt: Name | None = None  # what the left side is the gradient with respect to
 
     @property
     def names(self) -> tuple[Name, ...]:
@@ -83,8 +88,10 @@ def edits(tree: Expression, pool: Pool, top: bool = True) -> Edits:
     parts = children(tree)
     if isinstance(tree, Derivative):
         return
+    if isinstance(tree, TimeSum) and pool.inner is not None:
+        pool = pool.inner
     for i, part in enumerate(parts):
-        for edit in edits(part, pool, isinstance(tree, Sum)):
+        for edit in edits(part, pool, isinstance(tree, Sum | TimeSum)):
             changed = with_children(tree, (*parts[:i], edit.tree, *parts[i + 1 :]))
             yield replace(edit, tree=_flat(changed))
 
@@ -118,8 +125,13 @@ def _here(tree: Expression, pool: Pool, top: bool) -> Edits:
             for function in FUNCTIONS:
                 yield Edit(Call(function, (tree,)), 1.6, f"{function} of it", span)
         case Transpose():
-            yield Edit(tree.operand, 1.0, "no transpose", span)
+            yield Edit(tree.operand, 0.9, "no transpose", span)
         case Number():
+            if tree.value == 1:
+                for name in pool.values:
+                    for extra in (name, Power(name, Number(2))):
+                        slope = Sum((tree, extra), (1, -1))
+                        yield Edit(slope, 1.4 - 0.1 * (name.text in pool.used), f"1 - {render(extra)}", span)
             for value in (0.0, 1.0, 2.0, 0.5):
                 if value != tree.value:
                     yield Edit(Number(value), 1.3, f"{value:g} for {tree.value:g}", span)
@@ -136,6 +148,7 @@ def _here(tree: Expression, pool: Pool, top: bool) -> Edits:
             yield from _derivative(tree, pool)
         case Negative():
             yield Edit(tree.operand, 1.0, "the sign", span)
+            yield Edit(Sum((Number(1), tree.operand), (1, -1)), 1.2, f"1 - {render(tree.operand)}", span)
         case Sum():
             yield from _sum(tree)
         case Product():
@@ -197,7 +210,7 @@ def _derivative(tree: Derivative, pool: Pool) -> Edits:
 
 def _call(tree: Call) -> Edits:
     if tree.function == "transpose" and len(tree.arguments) == 1:
-        yield Edit(tree.arguments[0], 1.0, "no transpose", tree.span)
+        yield Edit(tree.arguments[0], 0.9, "no transpose", tree.span)
         return
     if len(tree.arguments) == 1:
         for function in FUNCTIONS:
@@ -219,7 +232,7 @@ def _sum(tree: Sum) -> Edits:
     terms, signs = list(tree.terms), list(tree.signs)
     for i, term in enumerate(terms):
         flipped = [*signs[:i], -signs[i], *signs[i + 1 :]]
-        yield Edit(replace(tree, signs=tuple(flipped)), 1.0, "a sign", term.span)
+        yield Edit(summed(terms, flipped), 1.0, "a sign", term.span)
         rest = summed(terms[:i] + terms[i + 1 :], signs[:i] + signs[i + 1 :])
         yield Edit(rest, 1.5, f"no {render(term)}", term.span)
         for j in range(i + 1, len(terms)):  # a sum where a product was meant
@@ -229,6 +242,11 @@ def _sum(tree: Sum) -> Edits:
             yield Edit(
                 summed([*terms[:i], joined, *terms[j + 1 :]], [*signs[:i], signs[i], *signs[j + 1 :]]),
                 1.6, "a product", terms[j].span,
+            )  # fmt: skip
+            nested = Product((terms[i], terms[j]), ("*",))
+            yield Edit(
+                summed([*terms[:i], nested, *terms[j + 1 :]], [*signs[:i], signs[i], *signs[j + 1 :]]),
+                1.65, "a product", terms[j].span,
             )  # fmt: skip
             quotient = Product((terms[i], terms[j]), ("/",))
             yield Edit(
@@ -328,15 +346,13 @@ def _slice(tree: Slice) -> Edits:
 
 def _insert_factor(tree: Expression, pool: Pool) -> Edits:
     factors, operators = (tree.factors, tree.operators) if isinstance(tree, Product) else ((tree,), ())
-    if isinstance(tree, Sum):
-        return
     times = operators[0] if operators and operators[0] not in ("/", "") else "*"
     names = pool.values + tuple(
         Name(v.text, Step("t", -1)) for v in pool.values if v.step is None and pool.dialect == "program"
     )
     for name in names:
         mentioned = any(isinstance(p, Name) and p.text == name.text for f in factors for p in _leaves(f))
-        cost = 2.0 - 0.2 * mentioned + 0.1 * (name.step is not None)
+        cost = 2.0 - 0.2 * mentioned - 0.1 * (name.text in pool.used) + 0.1 * (name.step is not None)
         slope = Sum((Number(1), Power(name, Number(2))), (1, -1))
         for extra, more in (
             (name, 0.0),
@@ -348,6 +364,20 @@ def _insert_factor(tree: Expression, pool: Pool) -> Edits:
             what = f"the factor {render(extra)}"
             yield Edit(Product((*factors, extra), (*operators, times)), cost + more, what, tree.span)
             yield Edit(Product((extra, *factors), (times, *operators)), cost + more + 0.01, what, tree.span)
+        if len(factors) > 1:
+            grouped = Product((Transpose(name), Product(factors, operators)), (times,))
+            yield Edit(grouped, cost + 0.15, f"the factor {render(name)}^T", tree.span)
+    for extra in pool.extras:
+        what = f"the factor {render(extra)}"
+        yield Edit(Product((*factors, extra), (*operators, times)), 1.75, what, tree.span)
+        yield Edit(Product((extra, *factors), (times, *operators)), 1.76, what, tree.span)
+        if len(factors) > 1:
+            between = Product((factors[0], extra, *factors[1:]), (times, *operators))
+            yield Edit(between, 1.77, what, tree.span)
+    last = factors[-1]
+    if pool.wrt is not None and isinstance(last, Derivative):
+        local = Derivative(last.wrt, pool.wrt)
+        yield Edit(Product((*factors, local), (*operators, times)), 1.7, f"the factor {render(local)}", tree.span)
     for name in pool.gradients:
         spelled = pool.spelled(name)
         what = f"the factor {render(spelled)}"

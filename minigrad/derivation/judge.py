@@ -140,10 +140,12 @@ class Judge:
     """Judges the lines of one text in order; what it learns on the way is in `facts`."""
 
     def __init__(self, text: Text, worlds: list[World]) -> None:
+        self.text = text
         self.worlds = worlds
         self.lines = text.equations
         self.facts = Facts(Vocabulary(worlds[0], aliases=dict(text.aliases)))
         self.vocabulary = self.facts.vocabulary
+        self.rows_allowed = True
         self.identities: dict[str, str] = {}  # names that the text defines by a function found to be the identity
         for i, line in enumerate(self.lines):
             if line.equation is not None:
@@ -250,6 +252,9 @@ class Judge:
         )
         if target.carry:
             return [carry]
+        if general and target.step is None and self.carried(base) and self.is_last_of_two(base, index, line):
+            still = goal("total", "gradient at t, unchanged; what goes to t-1 is expected here", total.truth, False)
+            return [carry, Goal(still.meaning, still.label, total.truth, False, total.place, target.transposed)]
         if not general:
             arriving = goal("arriving", "what arrives from later steps", lambda s, i: s.world.carry(i), False)
             return [total, direct, arriving]
@@ -309,6 +314,16 @@ class Judge:
         world = self.worlds[0]
         return any(world.carry(i).any() for i in self.vocabulary.steps_of(base).values())
 
+    def is_last_of_two(self, base: str, index: int, line: Line) -> bool:
+        """Whether the step has assigned ``dX`` already and does not assign it again: this is the carry."""
+        if "next " + base in self.facts.assigned_later or self.facts.assigned_later.get(base) != index:
+            return False
+        before = [a for a in self.facts.assigned.get(base, []) if a.line < index]
+        section = self.section(line)
+        return any(a.meaning == "total" and a.section in (None, section) for a in before) and line.section is None and any(
+            a.section is None for a in before
+        )
+
     def completed_later(self, base: str, index: int) -> bool:
         """Whether the next line that assigns ``dX`` adds to what is there."""
         for line in self.lines[index + 1 :]:
@@ -358,6 +373,18 @@ class Judge:
     # -- judging ---------------------------------------------------------------------------------
 
     def judge_all(self) -> list[Finding]:
+        """Judge all lines; the layout of a program is that of most of its lines."""
+        findings = self._judge_all()
+        program = [f for f in findings if f.general and f.verdict in GOOD]
+        rows = [f for f in program if f.used.rows and not _has_letters(f)]
+        if rows and 2 * len(rows) <= len(program):
+            again = Judge(self.text, self.worlds)
+            again.rows_allowed = False
+            findings = again._judge_all()
+            self.__dict__.update(again.__dict__)
+        return findings
+
+    def _judge_all(self) -> list[Finding]:
         findings = []
         for i, line in enumerate(self.lines):
             finding = self.judge(i, line)
@@ -461,7 +488,7 @@ class Judge:
         strict: Attempt | None = None
         for functions in self.bindings(unknown):
             self.facts.functions.update(functions)
-            for reading in allowed if allowed is not None else readings([side], self.is_chain([side])):
+            for reading in allowed if allowed is not None else self.readings(side):
                 for goal in accepting:
                     trial = attempt(side, reading, goal, points, before, quick=True, sign=sign)
                     if trial.fits:
@@ -481,6 +508,13 @@ class Judge:
             if usable:
                 return min(usable, key=lambda t: (sum(e > ACCEPTED for e in t.errors.values()), t.worst))
         return strict
+
+    def readings(self, side: Expression) -> Iterator[Reading]:
+        """Yield the readings of a side; a program that is written in columns has no rows in single lines."""
+        letters = any(isinstance(p, Derivative) for p in walk(side))
+        for reading in readings([side], self.is_chain([side])):
+            if self.rows_allowed or letters or not reading.rows:
+                yield reading
 
     def _bound_to_leaf(
         self, name: Name, best: list[Attempt], index: int, line: Line, sides: list[Expression], target: Target,
@@ -797,6 +831,11 @@ class Judge:
         if finding.verdict not in GOOD and finding.verdict != "not-tested":
             meaning = self.expected_meaning(target.base, index)
         self.facts.assigned.setdefault(key, []).append(Assigned(index, self.section(line), meaning))
+
+
+def _has_letters(finding: Finding) -> bool:
+    equation = finding.line.equation if finding.line is not None else None
+    return equation is not None and any(isinstance(p, Derivative) for s in equation.sides for p in walk(s))
 
 
 def total_only(goal: Goal) -> Goal:

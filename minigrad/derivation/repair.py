@@ -28,8 +28,12 @@ from .syntax import (
     Negative,
     Number,
     Power,
+    Prime,
     Product,
+    Slice,
+    Step,
     Sum,
+    TimeSum,
     Transpose,
     render,
     transform,
@@ -60,8 +64,22 @@ class Repairer:
             for t in [judge.target(f.line.equation.sides[0])] if t.kind == "gradient"
         }  # fmt: skip
 
-    def pool(self, general: bool) -> Pool:
-        """Return the names of the model as the text would write them."""
+    def pool(self, general: bool, target: Target | None = None) -> Pool:
+        """Return the names of the model as the text would write them, and the calls that stand in it."""
+        used: dict[Expression, None] = {}
+        for finding in self.findings:
+            if finding.line is not None and finding.line.equation is not None:
+                for side in finding.line.equation.sides:
+                    for part in walk(side):
+                        if isinstance(part, Name | Prime) or (isinstance(part, Call) and len(part.arguments) == 1):
+                            used[part] = None
+        calls = tuple(part for part in used if not isinstance(part, Name))[:60]
+        words = frozenset(part.text for part in used if isinstance(part, Name))
+        inner = None if general else replace(self._names(True, True), dialect=self.dialect, used=words, extras=calls)
+        wrt = target.derivative.wrt if target is not None and target.derivative is not None else None
+        return replace(self._names(general), dialect=self.dialect, used=words, extras=calls, inner=inner, wrt=wrt)
+
+    def _names(self, general: bool, indexed: bool = False) -> Pool:
         world = self.judge.worlds[0]
         voc = self.judge.vocabulary
         back = {v: k for k, v in voc.aliases.items()}
@@ -83,7 +101,11 @@ class Repairer:
                     gradients.append(Name(f"d{written}{t}"))
         values += [Name(n) for n in sorted(voc.own) if not n.startswith("d")]
         gradients += [Name(n) for n in sorted(voc.own) if n.startswith("d")]
-        return Pool(tuple(values), tuple(gradients), self.dialect)
+        if indexed:
+            parameters = self.judge.is_parameter
+            values = [n if parameters(n.text) else Name(n.text, Step("t", 0)) for n in values]
+            gradients = [n if parameters(n.text[1:]) else Name(n.text, Step("t", 0)) for n in gradients]
+        return Pool(tuple(values), tuple(gradients))
 
     def repair(self, index: int, finding: Finding) -> list[Suggestion]:
         """Return the repairs of one line, cheapest first; [] if no single edit mends it."""
@@ -107,8 +129,8 @@ class Repairer:
             return self._other_target(index, line, equation, finding)
         if target.kind in ("own", "sides"):
             return []
-        general = self.judge.is_general(line) or finding.general
-        pool = self.pool(general)
+        general = self.judge.is_general(line) or finding.general or self._speaks_generally(equation, finding)
+        pool = self.pool(general, target)
         goals = [g for g in self.judge.goals(target, line, index, general) if g.accepts]
         probe = self._probe(index, line, general, goals)
         if probe is None:
@@ -135,6 +157,13 @@ class Repairer:
             result += self._other_target(index, line, equation, finding)
         return _best(result)
 
+    def _speaks_generally(self, equation: Equation, finding: Finding) -> bool:
+        """Whether a line with an unknown name belongs to those that are written for a general step."""
+        if finding.verdict != "undefined" or sum(f.general for f in self.findings) * 2 < len(self.findings):
+            return False
+        names = [p.text for s in equation.sides for p in walk(s) if isinstance(p, Name)]
+        return not any(n[-1:].isdigit() for n in names)
+
     # -- candidates ------------------------------------------------------------------------------
 
     def _candidates(self, side: Expression, pool: Pool, missing: set[str], target: Target) -> Iterator[Edit]:
@@ -149,8 +178,6 @@ class Repairer:
             for close in difflib.get_close_matches(word, extra, n=3, cutoff=0.4):
                 yield self._renamed(side, word, Name(close), 0.9 + (1 - likeness(close, word)))
             return
-        if isinstance(side, Product) or not isinstance(side, Sum):
-            pass
         yield from edits(side, pool)
 
     def _renamed(self, side: Expression, word: str, name: Name, cost: float) -> Edit:
@@ -264,6 +291,8 @@ class Repairer:
             judged = self.judge.judge(index, replace(line, equation=equation))
             if judged.verdict not in GOOD or (judged.meaning == "own" and "same" not in judged.matched):
                 continue
+            if equation.sides[0] in equation.sides[1:]:
+                continue  # dc = dc claims nothing
             cost = edit.cost + (0.4 if judged.verdict == "right-as" and not _opened(judged) else 0)
             text = judged.exact if judged.exact and _opened(judged) else render(equation)
             result.append(Suggestion(text, edit.change, cost, True, equation, edit.span, self._defined(edit.change)))
@@ -286,7 +315,7 @@ class Repairer:
         found: list[tuple[Edit, Equation]] = []
         for name in pool.names:
             taken = name.text[1:] in self.assigned
-            cost = 2.4 + (1 - likeness(name.text, word)) + 0.6 * taken
+            cost = 2.8 + (1 - likeness(name.text, word)) + 0.6 * taken
             if isinstance(left, Name) and name.text != left.text:
                 tree: Expression = replace(name, step=left.step)
             elif isinstance(left, Derivative) and name in pool.values:
@@ -398,6 +427,13 @@ def _canonical_tree(tree: Expression) -> str:
             return f"{_canonical_tree(tree.arguments[0])}²"
         case Call(function="transpose"):
             return f"{_canonical_tree(tree.arguments[0])}^T"
+        case TimeSum():
+            return f"sum {tree.variable} {tree.first} {tree.last} {_canonical_tree(tree.body)}"
+        case Prime():
+            return f"{_canonical_tree(tree.operand)}'"
+        case Slice():
+            inner = _canonical_tree(tree.operand)
+            return inner + render(tree).removeprefix(render(tree.operand))
         case Call():
             return f"{tree.function}({', '.join(map(_canonical_tree, tree.arguments))})"
     return re.sub(r"\s", "", render(tree))

@@ -183,6 +183,10 @@ def _execute(judge: Judge, findings: list[Finding], targets: list[Target | None]
         if finding.general:
             if not done_loop:
                 done_loop = True
+                for j in range(i + 1, len(findings)):  # names for what no step enters
+                    target = targets[j]
+                    if target is not None and target.kind == "own" and not findings[j].general:
+                        _line(judge, findings[j], target, scope)
                 for t in reversed(world.steps):
                     scope.t = t
                     for j in general:

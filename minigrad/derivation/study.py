@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import sys
 import time
 from collections import Counter
@@ -26,10 +27,8 @@ import numpy as np
 from minigrad.node import Node
 
 from .checker import check
-from .context import Facts, Truth
 from .evaluate import STRICT, EvaluationError, evaluate
 from .judge import Judge
-from .names import Vocabulary
 from .reader import Line, Text, parse_line, read
 from .repair import canonical_text
 from .syntax import (
@@ -94,24 +93,32 @@ class Count:
 # -- slips -------------------------------------------------------------------------------------------
 
 
-def slips(tree: Expression, names: dict[str, list[str]]) -> Iterator[tuple[str, Expression]]:
-    """Yield what one slip can make of a side; `names` gives for each name others of the same shape."""
-    yield from _slips_here(tree, names)
+def slips(tree: Expression, names: dict[str, list[str]], stepped: frozenset[str]) -> Iterator[tuple[str, Expression]]:
+    """Yield what one slip can make of a side; `names` gives for each name others of the same shape, `stepped`
+    are the names that may carry an index counted from t.
+    """
+    yield from _slips_here(tree, names, stepped)
     if isinstance(tree, Derivative):
         return
     parts = children(tree)
     for i, part in enumerate(parts):
-        for kind, changed in slips(part, names):
+        for kind, changed in slips(part, names, stepped):
             yield kind, with_children(tree, (*parts[:i], changed, *parts[i + 1 :]))
 
 
-def _slips_here(tree: Expression, names: dict[str, list[str]]) -> Iterator[tuple[str, Expression]]:
+def _slips_here(
+    tree: Expression, names: dict[str, list[str]], stepped: frozenset[str]
+) -> Iterator[tuple[str, Expression]]:
     match tree:
         case Name():
             for other in names.get(tree.text, [])[:3]:
                 yield "another name", replace(tree, text=other)
             yield "transpose added", Transpose(tree)
-            for offset in (-1, 1):
+            digit = re.fullmatch(r"(.*\D)(\d)", tree.text)
+            if digit and digit[1] in stepped:
+                for k in (int(digit[2]) - 1, int(digit[2]) + 1):
+                    yield "index", replace(tree, text=f"{digit[1]}{max(k, 0)}")
+            for offset in (-1, 1) if tree.text in stepped else ():
                 base = tree.step.offset if tree.step is not None and tree.step.base == "t" else 0
                 if tree.step is None or tree.step.base == "t":
                     step = Step("t", base + offset) if base + offset else None
@@ -250,6 +257,9 @@ class Study:
         self.judge = Judge(self.text, self.worlds)
         self.judge.judge_all()
         self.names = same_shapes(self.worlds[0])
+        steps = self.worlds[0].names
+        bases = {n for n in steps if None not in steps[n]} | set(self.judge.vocabulary.bound)
+        self.stepped = frozenset(bases | {"d" + n for n in bases})
         self.places = [i for i, line in enumerate(self.text.lines) if line.equation is not None]
 
     def values(self, index: int, line: Line, tree: Expression) -> list[Any] | None:
@@ -298,7 +308,7 @@ class Study:
             seen = {render(equation)}
             made: list[tuple[str, Equation]] = [
                 (kind, Equation((equation.sides[0], side), equation.operators))
-                for kind, side in slips(equation.sides[1], self.names)
+                for kind, side in slips(equation.sides[1], self.names, self.stepped)
             ]
             made.append(("sign", Equation((equation.sides[0], Negative(equation.sides[1])), equation.operators)))
             if self.judge.is_general(line) and line.section is None:
@@ -506,8 +516,6 @@ def main() -> None:
                 for item in getattr(c, what):
                     print(f"{name}  {what}: {item}")
 
-
-_ = Facts, Truth, Vocabulary
 
 if __name__ == "__main__":
     main()
