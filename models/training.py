@@ -70,9 +70,9 @@ class Settings:
     embed: int = 32
     steps: int = 64
     batch: int = 32
-    epochs: int = 30
+    epochs: int = 20
     optimizer: str = "adam"
-    learning_rate: float = 0.004
+    learning_rate: float = 0.008
     decay: bool = True
     clip: float = 1.0
     validation: float = 0.1
