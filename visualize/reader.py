@@ -210,20 +210,26 @@ def _erase_frame(page: _Page, top: int, left: int, bottom: int, right: int | Non
     columns = range(left, (page.right if right is None else right) + 1)
     for row in (top, bottom):
         for column in columns:
-            if column >= len(page.rows[row]):
-                continue
-            corner = column in (left, right)
-            crossed = not corner and page.rows[row][column] in "+|"
-            page.rows[row][column] = "|" if crossed else " "
+            if column < len(page.rows[row]):
+                page.rows[row][column] = _crossing(page, (row, column), (UP, DOWN), column in (left, right))
     for row in range(top + 1, bottom):
         for column in (left, right):
-            if column is None:
-                continue
-            sign = page.rows[row][column]
-            beside = all(
-                _points(page, (row, column + way[1]), opposite(way)) for way in (LEFT, RIGHT)
-            )
-            page.rows[row][column] = "-" if sign in "+-" or beside else " "
+            if column is not None:
+                page.rows[row][column] = _crossing(page, (row, column), (LEFT, RIGHT), False)
+
+
+def _crossing(page: _Page, cell: Cell, ways: tuple[Cell, Cell], corner: bool) -> str:
+    """Return what is left of a cell without its frame: the wire that crosses it, or nothing."""
+    beside = [(cell[0] + way[0], cell[1] + way[1]) for way in ways]
+    met = [
+        there in page.at or _points(page, there, opposite(way)) or page.sign(there) == JUNCTION
+        for there, way in zip(beside, ways, strict=True)
+    ]
+    if all(met) and not corner:
+        return "|" if ways == (UP, DOWN) else "-"
+    if page.sign(cell) == JUNCTION:
+        raise page.error(cell, "a wire ends at the frame of a cell", "a wire on both sides of the frame")
+    return " "
 
 
 # -- wires -------------------------------------------------------------------------------------------
