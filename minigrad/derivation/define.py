@@ -151,15 +151,30 @@ def _match(judge: Judge, values: Values, name: str) -> tuple[str, dict[int | Non
 
 
 def _place(judge: Judge, here: dict[int, Array], kind: str, t: int | None) -> int | None:
+    """Return the node whose value, or gradient, is nearest to the values here, if it is the same up to rounding."""
     first = min(here)
+    best, nearest = None, 1e-12
     for i, node in enumerate(judge.worlds[first].nodes):
         if node.shape != here[first].shape or (t is not None and node.step is not None and node.step != t):
             continue
         if kind == "total" and i not in judge.worlds[first].gradients:
             continue
-        if all(_close(here[k], judge.worlds[k].value(i) if kind == "value" else judge.worlds[k].total(i)) for k in here):
-            return i
-    return None
+        off = 0.0
+        for k, value in here.items():
+            truth = judge.worlds[k].value(i) if kind == "value" else judge.worlds[k].total(i)
+            off = max(off, _distance(value, truth))
+            if off >= nearest:
+                break
+        if off < nearest:
+            best, nearest = i, off
+    return best
+
+
+def _distance(a: Array, b: Array) -> float:
+    if a.shape != b.shape or not a.size or b.dtype.kind not in "fiu":
+        return np.inf
+    size = float(np.max(np.abs(b)))
+    return float(np.max(np.abs(a - b))) / size if size > 0 else np.inf
 
 
 def _close(a: Array, b: Array) -> bool:
@@ -187,6 +202,8 @@ def _called(judge: Judge, match: dict[int | None, int], prefix: str) -> str:
 def _keep(judge: Judge, name: str, index: int, values: Values, adding: bool) -> None:
     facts = judge.facts
     judge.vocabulary.define(name)
+    if any(t is not None for _, t in values):
+        judge.vocabulary.own_general.add(name)
     for (k, t), value in values.items():
         before = facts.own.get((k, name, t)) if adding else None
         facts.own[k, name, t] = value if before is None else Value(before.array + value.array)

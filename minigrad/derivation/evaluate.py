@@ -264,8 +264,8 @@ class _Evaluation:
     def times(self, left: Value, right: Value, operator: str, span: Span) -> Value:
         a, b = left.array, right.array
         if operator == "/":
-            if b.ndim == 0 or a.shape == b.shape:
-                return Value(a / b, left.jacobian)
+            if b.size == 1 or a.shape == b.shape:
+                return Value(a / (b.reshape(()) if b.size == 1 != a.size else b), left.jacobian)
             if a.ndim == 0:
                 return Value(a / b, right.jacobian)
             a, b = self.over_columns(a, b, "divide", span)

@@ -53,7 +53,10 @@ class Writer:
         self.world = world
         self.relative = relative
         self.canonical = {i for steps in world.names.values() for i in steps.values()}
-        self.gradient_of = {g.serial: i for i, g in world.gradients.items() if i in self.canonical}
+        # The gradient of a loss is a leaf, 1: it is left out of products and not written as dL.
+        self.gradient_of = {
+            g.serial: i for i, g in world.gradients.items() if i in self.canonical and g.primitive is not None
+        }
         # A value that is only handed on has a gradient of one addend: others that share it may call it by its name.
         self.sole: dict[int, int] = {}
         for i in sorted(self.gradient_of.values(), key=lambda i: world.gradients[i].serial):
@@ -142,6 +145,15 @@ class Writer:
                 return self._expression(operand, t, False)
         return self._expression(node, t, owner is not None and self.sole.get(node.serial) == owner)
 
+    def named(self, node: Node) -> Expression | None:
+        """Return the name by which a node is written, or None if it is written in place."""
+        return self._named(node, None)
+
+    def spelled_out(self, node: Node) -> Expression:
+        """Write a node in full, even if it has a name."""
+        self._count = 0
+        return self._expression(node, None, True)
+
     def _expression(self, node: Node, t: int | None, top: bool) -> Expression:
         """Write a node without recursion on the graph: parts first, then what is made of them."""
         done: dict[int, Expression] = {}
@@ -214,9 +226,16 @@ class Writer:
             return part
         return Call("broadcast_to", (part,), (("shape", shape),))
 
-    def _pair(self, node: Node, parts: list[Expression]) -> list[Expression]:
+    def _pair(self, node: Node, parts: list[Expression], product: bool = False) -> list[Expression]:
         """Write the operands of an elementwise operation so that they fit without broadcasting."""
         a, b = node.inputs
+        if product:  # a single number needs no spreading out
+            if b.shape == node.shape and b.ndim:
+                a, parts[0] = _unspread(a, parts[0])
+            elif a.shape == node.shape and a.ndim:
+                b, parts[1] = _unspread(b, parts[1])
+            if a.size == 1 or b.size == 1:
+                return parts
         n = self.world.columns
         fits = a.shape == b.shape or a.ndim == 0 or b.ndim == 0
         columns = n > 1 and a.ndim == b.ndim == 2 and a.shape[0] == b.shape[0] and {a.shape[1], b.shape[1]} == {1, n}
@@ -239,7 +258,7 @@ class Writer:
         return inner.operand if isinstance(inner, Negative) else Negative(inner)
 
     def _multiply(self, node: Node, parts: list[Expression], t: int | None) -> Expression:
-        a, b = self._pair(node, parts)
+        a, b = self._pair(node, parts, product=True)
         if a == Number(1):
             return b
         if b == Number(1):
@@ -254,7 +273,7 @@ class Writer:
         return _times(parts[0], parts[1], "⋅" if plain else "@")
 
     def _divide(self, node: Node, parts: list[Expression], t: int | None) -> Expression:
-        a, b = self._pair(node, parts)
+        a, b = self._pair(node, parts, product=True)
         if b == Number(1):
             return a
         return _times(a, b, "/")
@@ -326,6 +345,19 @@ def _vocabulary(world: World) -> Any:
     from .names import Vocabulary
 
     return Vocabulary(world)
+
+
+def _unspread(node: Node, part: Expression) -> tuple[Node, Expression]:
+    """Take the number itself where a number was repeated to fill a shape."""
+    while (
+        node.primitive is not None
+        and node.primitive.name in ("broadcast_to", "reshape")
+        and node.inputs[0].size == 1
+        and isinstance(part, Call)
+        and part.function == node.primitive.name
+    ):
+        node, part = node.inputs[0], part.arguments[0]
+    return node, part
 
 
 def _times(a: Expression, b: Expression, operator: str) -> Expression:

@@ -32,7 +32,8 @@ class Vocabulary:
     bound : dict
         Names that the text defines, by step: the place of the node that has the same value.
     own : set of str
-        Names that the text defines and that are no value of the model.
+        Names that the text defines and that are no value of the model; `own_general` are those of them that have
+        a value at each step.
     notes : dict of str to str
         What was taken for what, and why.
     """
@@ -41,6 +42,7 @@ class Vocabulary:
     aliases: dict[str, str] = field(default_factory=dict)
     bound: dict[str, dict[int | None, int]] = field(default_factory=dict)
     own: set[str] = field(default_factory=set)
+    own_general: set[str] = field(default_factory=set)
     notes: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -168,11 +170,6 @@ class Vocabulary:
             return step.base == "t"
         steps = [t for t in self.steps_of(base) if t is not None and t >= self.world.first]
         return len(steps) > 1 and None not in self.steps_of(base)
-
-    @property
-    def own_general(self) -> set[str]:
-        """The text's own names that it defines for a general step."""
-        return {name for name in self.own if not re.search(r"\d$", name)}
 
 
 def _spelling(name: str) -> str:

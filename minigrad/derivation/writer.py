@@ -496,7 +496,13 @@ class _Unrolled(_Common):
         self.own = 0
 
     def rows(self) -> list[Row]:
-        pieces: list[tuple[int, Row]] = []
+        try:
+            return self._rows([])
+        except TooLong:
+            self.own = 0
+            return self._rows(self.plan())
+
+    def _rows(self, pieces: list[tuple[int, Row]]) -> list[Row]:
         totals: list[tuple[int, Row]] = []
         for i in self.wanted:
             node = self.world.nodes[i]
@@ -557,51 +563,47 @@ class _Unrolled(_Common):
         return result
 
     def _written(self, terms: list[_Term], goal: tuple[int, ...]) -> tuple[list[Row], Expression]:
-        """Write the sum of some addends; what is too long for a line gets names for its parts."""
+        """Write the sum of some addends; a sum of very many is written in pieces."""
         rows: list[Row] = []
-        trees = []
-        for term in terms:
-            while True:
-                try:
-                    tree = self.writer.write(term.node, None, term.place, goal)
-                    if _depth(tree) > 40 or len(render(tree)) > 1500:
-                        raise TooLong("deep")
-                    trees.append(tree)
-                    break
-                except TooLong:
-                    rows.append(self._temporary(term.node))
+        trees = [self.writer.write(term.node, None, term.place, goal) for term in terms]
+        for tree in trees:
+            if _depth(tree) > 40 or len(render(tree)) > 1500:
+                raise TooLong("an expression that would fill a page")
+        while len(trees) > 1 and sum(len(render(tree)) for tree in trees) > 3000:
+            self.own += 1
+            name = Name(f"part_{self.own}_")
+            count = 1
+            while count < len(trees) and sum(len(render(tree)) for tree in trees[: count + 1]) < 2500:
+                count += 1
+            rows.append(Row(Equation((name, _sum(trees[:count])), ("=",))))
+            trees = [name, *trees[count:]]
         return rows, _sum(trees)
 
-    def _temporary(self, node: Node) -> Row:
-        """Give a name to a part of a node that is short enough to be written."""
-        part = self._part(node)
-        self.own += 1
-        name = Name(f"part_{self.own}_")
-        tree = self.writer.write(part, None)
-        self.writer.temporaries[part.serial] = name
-        return Row(Equation((name, tree), ("=",)))
-
-    def _part(self, node: Node) -> Node:
-        """Return a node behind `node` whose expression is of middling size, the latest such one."""
-        sizes: dict[int, int] = {}
-        order: list[Node] = []
-        todo = [node]
-        seen = {node.serial}
+    def plan(self) -> list[tuple[int, Row]]:
+        """Give names to parts, so that every line stays short: what is used twice, and what is large."""
+        terms = [term for i in self.wanted for term in self.terms(i)]
+        needed: dict[int, Node] = {}
+        uses: dict[int, int] = {}
+        todo = [term.node for term in terms]
         while todo:
-            current = todo.pop()
-            order.append(current)
-            for operand in current.inputs:
-                if operand.serial not in seen and self.writer._named(operand, None) is None and operand.primitive:
-                    seen.add(operand.serial)
-                    todo.append(operand)
-        for current in sorted(order, key=lambda n: n.serial):
-            sizes[current.serial] = 1 + sum(sizes.get(x.serial, 1) for x in current.inputs)
-            if sizes[current.serial] > 12 and current is not node:
-                return current
-        smaller = [n for n in order if n is not node]
-        if not smaller:
-            raise DerivationError(f"{node.label} cannot be written")
-        return max(smaller, key=lambda n: sizes[n.serial])
+            node = todo.pop()
+            uses[node.serial] = uses.get(node.serial, 0) + 1
+            if node.serial in needed or node.primitive is None:
+                continue
+            needed[node.serial] = node
+            todo += [x for x in node.inputs if self.writer.named(x) is None]
+        rows: list[tuple[int, Row]] = []
+        sizes: dict[int, int] = {}
+        for serial in sorted(needed):
+            node = needed[serial]
+            sizes[serial] = 1 + sum(sizes.get(x.serial, 1) for x in node.inputs)
+            if sizes[serial] > 25 or (uses[serial] > 1 and sizes[serial] > 4):
+                self.own += 1
+                name = Name(f"part_{self.own}_")
+                rows.append((serial, Row(Equation((name, self.writer.spelled_out(node)), ("=",)))))
+                self.writer.temporaries[serial] = name
+                sizes[serial] = 1
+        return rows
 
 
 def _depth(tree: Expression) -> int:
