@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: the table of all competitors, for each number of threads in a process of its own."""
+"""`python -m benchmarks`: all competitors, for each number of threads in a process of its own."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def child(arguments: argparse.Namespace) -> int:
     if arguments.only:
         problems = [tuple(word.split(":", 1)) for word in arguments.only]  # type: ignore[misc]
     found: dict[str, Any] = {"machine": run.machine(), "problems": []}
-    print(f"\n== {arguments.child} thread{'s' if arguments.child > 1 else ''}: {json.dumps(found['machine'])}")
+    print(
+        f"\n== {arguments.child} thread{'s' if arguments.child > 1 else ''}: {json.dumps(found['machine'])}"
+    )
     seconds = arguments.seconds or (2.0 if arguments.quick else 20.0)
     for model, size in problems:
         result = run.measure(model, size, seconds, least=3 if arguments.quick or size == "large" else 5)
@@ -69,7 +71,7 @@ def child(arguments: argparse.Namespace) -> int:
         print("\ncompiled tiny LSTM over T steps:")
         for row in found["growth_in_time"]:
             print(
-                f"  T {row['T']:>6}: {row['us_per_step']:7.2f} us a step, buffers {row['buffers_mb']:8.2f} MB, "
+                f"  T {row['T']:>6}: {row['us_per_step']:7.2f} us a step, {row['buffers_mb']:.2f} MB, "
                 f"compiled in {row['compile_s']:.3f} s ({row['record_s']:.3f} s of it recording)"
             )
         found["growth_in_nodes"] = growth.in_nodes(counts)
@@ -87,7 +89,13 @@ def child(arguments: argparse.Namespace) -> int:
                 f"its buffers hold {row['buffers']:,}"
             )
         if not arguments.quick:
-            names = ("minigrad compiled", "minigrad eager", "torch from primitives", "torch nn", "JAX jit + scan")
+            names = (
+                "minigrad compiled",
+                "minigrad eager",
+                "torch from primitives",
+                "torch nn",
+                "JAX jit + scan",
+            )
             found["peak_memory_mb"] = growth.peak_memory("lstm", "medium", names)
             print("\npeak memory of lstm medium over that of a trivial problem, MB:")
             for name, size in found["peak_memory_mb"].items():

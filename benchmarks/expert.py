@@ -5,7 +5,8 @@ The tricks, none of which `models.by_hand` uses:
 - everything that does not depend on the recurrence runs once for all T steps (inputs, read-out, loss, local
   derivatives), everything that does runs in a loop with as few numpy calls as possible;
 - the gates are one product with stacked weights `S (4H, H + E + 1)`: the bias is the column for a constant 1;
-- one tanh serves all gates, sigmoid(a) = (1 + tanh(a / 2)) / 2, and the 1/2 inside is put on the weights, once;
+- one tanh serves all gates, sigmoid(a) = (1 + tanh(a / 2)) / 2, and the 1/2 inside is put on the weights,
+  once;
 - all buffers are allocated once, every view of a step is bound once, and all calls write in place;
 - columns `(features, batch)` inside the loops, where BLAS is fastest on `S @ h`; rows `(batch, features)` for
   what is summed over time, so that a weight's gradient is one product over T * B;
@@ -122,16 +123,14 @@ def lstm(q: Problem) -> Step:
     dA_columns = D[1:5].reshape(4 * H, B)
     readout, onehot = Readout(q), OneHot(T * B, V, f32)
     h_rows = np.empty((T * B, H), f32)
-    backward = [
-        (factors[t, :2], factors[t, 2:], dA[t].T, readout.dh[t - 1]) for t in range(T - 1, 0, -1)
-    ]
+    backward = [(factors[t, :2], factors[t, 2:], dA[t].T, readout.dh[t - 1]) for t in range(T - 1, 0, -1)]
     last = (factors[0, :2], factors[0, 2:], dA[0].T, None)
-    o, i, fg, g, c_before = (gates[:T, k] for k in range(5))
     gradient = np.empty((4 * H, K), f32)
     dx, dWex = np.empty((T * B, E), f32), np.empty((E, V), f32)
     a1, a2 = np.empty((H, B), f32), np.empty((H, B), f32)
     local = [
-        (gates[t, 0], gates[t, 1], gates[t, 2], gates[t, 3], gates[t, 4], tanh_c[t], *factors[t]) for t in range(T)
+        (gates[t, 0], gates[t, 1], gates[t, 2], gates[t, 3], gates[t, 4], tanh_c[t], *factors[t])
+        for t in range(T)
     ]
     gate_local = [(gates[t, :3], factors[t, 1:4]) for t in range(T)]
 
@@ -160,7 +159,9 @@ def lstm(q: Problem) -> Step:
         h_rows.reshape(T, B, H)[...] = z[1:, :, :H]
         loss = readout(h_rows, q.targets)
         # local derivatives of all steps, in blocks of one step, which stay in the cache
-        for (og, ig, f, c_hat, before, tc, f0, f1, f2, f3, f4, f5), (sig, f123) in zip(local, gate_local, strict=True):
+        for (og, ig, f, c_hat, before, tc, f0, f1, f2, f3, f4, f5), (sig, f123) in zip(
+            local, gate_local, strict=True
+        ):
             subtract(one, sig, f123)
             multiply(f123, sig, f123)
             multiply(tc, f1, f1)
@@ -222,9 +223,7 @@ def elman(q: Problem) -> Step:
     readout, onehot = Readout(q), OneHot(T * B, V, f32)
     h_rows = np.empty((T * B, H), f32)
     # with one column, columns and rows are the same memory and the copies fall away
-    backward = [
-        (local[t], dA[t].T, dA[t].T if B == 1 else d, readout.dh[t - 1]) for t in range(T - 1, 0, -1)
-    ]
+    backward = [(local[t], dA[t].T, dA[t].T if B == 1 else d, readout.dh[t - 1]) for t in range(T - 1, 0, -1)]
     gradient = np.empty((H, K), f32)
     dx, dWex = np.empty((T * B, E), f32), np.empty((E, V), f32)
 
@@ -270,7 +269,7 @@ def elman(q: Problem) -> Step:
 
 
 def forecaster(q: Problem) -> Step:
-    """File 002's network: numbers in, one linear read-out, squared error; few features, thousands of columns."""
+    """File 002's network: one linear read-out, squared error; few features, thousands of columns."""
     H, B, T = q.size.H, q.size.B, q.size.T
     f32 = q.dtype
     Wxh, Whh, bh, Why, by = (q.parameters[name] for name in ("Wxh", "Whh", "bh", "Why", "by"))

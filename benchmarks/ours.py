@@ -49,7 +49,7 @@ def compiled(q: Problem) -> Step:
 
 
 def products_alone(q: Problem) -> Callable[[], None]:
-    """Return a program of nothing but the matrix products of the compiled one, in its order, on its buffers."""
+    """Return nothing but the matrix products of the compiled program, in its order, on its buffers."""
     program = compiled(q).program.program(q.tokens, q.targets)  # type: ignore[attr-defined]
     program((q.tokens, q.targets))
     lines = []

@@ -16,14 +16,12 @@ from benchmarks.problem import Array, Problem, Step
 
 
 def unrolled(q: Problem, lib: Any, p: Mapping[str, Any], cross_entropy: Callable[[Any, Array], Any]) -> Any:
-    """Record the loss from primitives: `lib` has tanh, sigmoid, concatenate, matmul, zeros, column, square_sum."""
+    """Record the loss from the primitives of a library, as its users would."""
     h, c = lib.constant(q.h0), lib.constant(q.c0)
     loss = None
     for t in range(q.size.T):
         if q.model == "forecaster":
-            h = lib.tanh(
-                lib.matmul(p["Wxh"], lib.constant(q.tokens[t])) + lib.matmul(p["Whh"], h) + p["bh"]
-            )
+            h = lib.tanh(lib.matmul(p["Wxh"], lib.constant(q.tokens[t])) + lib.matmul(p["Whh"], h) + p["bh"])
             continue
         x = lib.columns(p["Wex"], q.tokens[t])
         if q.model == "elman":

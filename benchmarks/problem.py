@@ -79,7 +79,8 @@ class Problem:
             }  # fmt: skip
         else:
             self.parameters = {
-                "Wxh": weights(H, 1), "Whh": weights(H, H), "bh": bias(H), "Why": weights(1, H), "by": bias(1),
+                "Wxh": weights(H, 1), "Whh": weights(H, H), "bh": bias(H),
+                "Why": weights(1, H), "by": bias(1),
             }  # fmt: skip
         self.h0 = np.zeros((H, B), self.dtype)
         self.c0 = np.zeros((H, B), self.dtype)

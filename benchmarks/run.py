@@ -28,9 +28,9 @@ COMPETITORS: dict[str, Callable[[Problem], Step]] = {
 }
 PRODUCTS = "its matrix products alone"
 
-ALL = [
-    (model, size) for model in ("lstm", "elman") for size in ("tiny", "small", "medium", "large")
-] + [("forecaster", "forecaster")]
+ALL = [(model, size) for model in ("lstm", "elman") for size in ("tiny", "small", "medium", "large")] + [
+    ("forecaster", "forecaster")
+]
 QUICK = [("lstm", "tiny"), ("elman", "tiny"), ("lstm", "small"), ("elman", "small")]
 
 
@@ -40,7 +40,8 @@ def measure(model: str, size: str, seconds: float, least: int = 5) -> dict[str, 
     Returns
     -------
     dict
-        ``milliseconds``: the median for each; ``runs``: how many of each; ``absent``: why others are not there.
+        ``milliseconds``: the median for each; ``runs``: how many of each; ``absent``: why others are not
+        there.
     """
     q = Problem(model, SIZES[size])
     reference = hand_written(q)()

@@ -126,7 +126,7 @@ class Optimizer(ABC):
             for name, node in self.parameters.items():
                 if node.grad is None:
                     raise NotConnectedError(
-                        f"{kind}: {name} has no gradient; call loss.backward() before step(), or pass gradients"
+                        f"{kind}: {name} has no gradient; call loss.backward() before, or pass gradients"
                     )
                 found[name] = node.grad
         elif isinstance(gradients, Mapping):
@@ -140,9 +140,7 @@ class Optimizer(ABC):
             found = dict(gradients)
         else:
             if len(gradients) != len(self.parameters):
-                raise ShapeError(
-                    f"{kind}: {len(gradients)} gradients for {len(self.parameters)} parameters"
-                )
+                raise ShapeError(f"{kind}: {len(gradients)} gradients for {len(self.parameters)} parameters")
             found = dict(zip(self.parameters, gradients, strict=True))
         for name, node in self.parameters.items():
             if np.shape(found[name]) != node.shape:
@@ -288,7 +286,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): parameters shrink, gradients do not grow."""
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): the parameters themselves shrink."""
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ place. The eager engine stays the reference: a compiled program computes the sam
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from time import perf_counter
@@ -124,7 +125,9 @@ class Compiled:
         if arguments:
             return self.program(*arguments).explain()
         if self._last is None:
-            raise UnsupportedError("explain: nothing is compiled yet; call the step once, or explain(*inputs)")
+            raise UnsupportedError(
+                "explain: nothing is compiled yet; call the step once, or explain(*inputs)"
+            )
         return self._last.explain()
 
 
@@ -151,13 +154,20 @@ class Executable:
         start = perf_counter()
         parameters = owner.parameters
         wanted = None if parameters is None else _nodes(parameters)
-        trace = Trace(owner.function, arguments, wanted)
-        recorded = perf_counter()
-        self._single = trace.single
-        self._names = owner._names
-        self._differentiates = wanted is not None
-        self._lock = threading.Lock()
-        self._build(trace, owner.without, fold="fold" not in owner.without)
+        # Hundreds of thousands of objects come and none of them goes: the collector would look for nothing.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            trace = Trace(owner.function, arguments, wanted)
+            recorded = perf_counter()
+            self._single = trace.single
+            self._names = owner._names
+            self._differentiates = wanted is not None
+            self._lock = threading.Lock()
+            self._build(trace, owner.without, fold="fold" not in owner.without)
+        finally:
+            if collecting:
+                gc.enable()
         self.seconds = {"record": recorded - start, "compile": perf_counter() - recorded}
 
     def _build(self, trace: Trace, without: frozenset[str], fold: bool) -> None:

@@ -1,7 +1,7 @@
 """From a planned program to a Python function: a flat list of numpy calls, and loops over views bound before.
 
-The generated source is plain: one call a line, and for each recurrence a loop over a list of tuples, one tuple a
-step, that holds the views of that step:
+The generated source is plain: one call a line, and for each recurrence a loop over a list of tuples, one
+tuple a step, that holds the views of that step:
 
     for v1, v2, v3 in steps_1:
         f4(c7, v1, c8)
@@ -22,6 +22,7 @@ from minigrad.compiler.kernels import Call, calls, copy, fallback
 from minigrad.compiler.plan import Plan, Stack, _cut
 from minigrad.compiler.schedule import Item
 from minigrad.node import Array
+from minigrad.primitives import thaw_index
 
 
 class Emitter:
@@ -66,7 +67,7 @@ class Emitter:
             for part, start in plan.copies.get(id(value), ()):
                 self.copy_part(value, part, start)
             return
-        if value.op == "frames" and not plan.is_view(value):
+        if value.op in ("frames", "indexed") and not plan.is_view(value):
             self.frames(value)
             return
         if plan.is_view(value) or value.op in LEAVES:
@@ -111,14 +112,20 @@ class Emitter:
         out[...] = part.attributes["array"]
 
     def frames(self, value: Value) -> None:
+        """Emit the copies of one value for each step into a stack; of constants, make them now."""
         assert value.span is not None
         stack = self.plan.stack(value)
-        constant = all(x.op == "constant" for x in value.inputs)
-        for t, x in enumerate(value.inputs, value.span[0]):
-            if constant:
-                stack.at(t)[...] = x.attributes["array"]
+        for k, t in enumerate(range(value.span[0], value.span[1] + 1)):
+            if value.op == "indexed":
+                x = value.inputs[0]
+                array = self.plan.stack(x).array[(*thaw_index(value.attributes["indices"][k]), ...)]
             else:
-                self.once(copy(stack.at(t), self.plan.stack(x).array))
+                x = value.inputs[k]
+                array = self.plan.stack(x).array
+            if all(y.op == "constant" for y in value.inputs):
+                stack.at(t)[...] = array
+            else:
+                self.once(copy(stack.at(t), array))
 
     def fill(self, window: Value) -> None:
         """Emit what stands in at the ends of a window: into the slots of its source, or its own."""
@@ -127,6 +134,7 @@ class Emitter:
             self.once(copy(stack.at(t), self.plan.stack(x).array))
 
     def copied_window(self, window: Value) -> None:
+        """Emit the copy of a window that has memory of its own."""
         assert window.span is not None
         first, last = window.span
         source, offset = window.inputs[0], window.attributes["offset"]

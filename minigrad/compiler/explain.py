@@ -1,8 +1,8 @@
 """What a program does, as a person would write it, and what it costs.
 
-The text is written from the rewritten program, one line for each operation, in the graph's own names: steps as
-``h[t]``, what a window reads as ``h[t-1]``, slices as ``a[0:64]``. It is for reading; the Python that runs is in
-`Executable.source`.
+The text is written from the rewritten program, one line for each operation, in the graph's own names:
+steps as ``h[t]``, what a window reads as ``h[t-1]``, slices as ``a[0:64]``. It is for reading; the Python
+that runs is in `Executable.source`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def measure(name: str, program: Program) -> Report:
     operations = work = 0
     inside = program.recurrences() if name != "recorded" else None
     for value in program.values():
-        if value.op in LEAVES | VIEWS | {"frames", "concat"}:
+        if value.op in LEAVES | VIEWS | {"frames", "indexed", "concat"}:
             continue
         alone = inside is None or id(value) in inside
         operations += value.steps if alone else 1
@@ -79,7 +79,7 @@ class _Names:
         self.names: dict[int, str] = {}
         used: set[tuple[str, bool]] = set()
         leaves = [v for v in values if v.op in ("parameter", "input")]
-        frames = [v for v in values if v.op == "frames"]
+        frames = [v for v in values if v.op in ("frames", "indexed")]
         for value in (*leaves, *shown, *frames, *values):
             if id(value) in self.names or (value.op in VIEWS and value.op != "getitem"):
                 continue
@@ -140,8 +140,8 @@ class _Names:
             return f"{x[0]} - one_hot({x[1]})"
         if op in ("concat", "stack"):
             return f"[{'; '.join(x)}]"
-        if op == "frames":
-            return f"{x[0]}, {x[1]}, ..." if len(x) > 1 else x[0]
+        if op in ("frames", "indexed"):
+            return f"{x[0]}, {x[1]}, ..." if len(x) > 1 else f"{x[0]}[...]"
         if op in PRIMITIVES:
             shown = {name: part for name, part in attributes.items() if name != "view"}
             return PRIMITIVES[op].write([(text, ATOM if " " not in text else 0) for text in x], shown)
@@ -155,7 +155,9 @@ def explain(program: Executable) -> str:
     names = _Names(plan.program.values(), shown)
     lines = []
     parameters = ", ".join(node.label for node, _ in plan.parameters)
-    lines.append(f"# {program.calls:,} numpy calls in one run; buffers {_bytes(program.bytes)}; parameters {parameters}")
+    lines.append(
+        f"# {program.calls:,} numpy calls in a run; buffers {_bytes(program.bytes)}; parameters {parameters}"
+    )
     if program.unrolled:
         lines.append(f"# unrolled: {program.unrolled}")
     for item in plan.items:
@@ -172,8 +174,9 @@ def explain(program: Executable) -> str:
             if value.op == "window":
                 for t, x in zip(value.attributes["boundary"], value.inputs[1:], strict=True):
                     source = names.of(value.inputs[0], value.attributes["offset"])
-                    shown = source.replace(f"t{value.attributes['offset']:+d}", str(t + value.attributes["offset"]))
-                    lines.append(f"{shown} = {'0' if _is_zero(x) else names.of(x)}")
+                    offset = value.attributes["offset"]
+                    place = source.replace(f"t{offset:+d}", str(t + offset))
+                    lines.append(f"{place} = {'0' if _is_zero(x) else names.of(x)}")
         steps = f"{first}..{last}" if item.direction > 0 else f"{last}..{first}"
         lines.append(f"for t in {steps}:")
         for value in item.values:

@@ -1,16 +1,17 @@
 """The compiler's intermediate representation: operations of the step, pointwise in time.
 
-A `Value` is one operation. It stands either *once* (`span` is None: parameters, sums over time) or at every
-step of its `span` (first, last), like a family of the rolled view. All inputs of a stepped value are read at its
-own step; the only operation that looks elsewhere is ``window``, whose value at t is its source's value at
-``t + offset``, with other values standing in at the ends (the initial state). So a recurrence is a cycle
-through a window, everything outside of such cycles can run once for all steps, and rewrites need not think about
-time at all.
+A `Value` is one operation. It stands either *once* (`span` is None: parameters, sums over time) or at
+every step of its `span` (first, last), like a family of the rolled view. All inputs of a stepped value
+are read at its own step; the only operation that looks elsewhere is ``window``, whose value at t is its
+source's value at ``t + offset``, with other values standing in at the ends (the initial state). So a
+recurrence is a cycle through a window, everything outside of such cycles can run once for all steps, and
+rewrites need not think about time at all.
 
 Operations are those of `minigrad.primitives`, and these:
 
     parameter, input, constant    leaves
     frames      one value per step, from as many values that stand once
+    indexed     one value per step: another entry (`indices`) of one value that stands once
     window      another value's steps, moved by `offset`; `boundary` steps take further inputs
     at          a value's one step `step`
     total       the sum over all steps
@@ -25,6 +26,7 @@ Operations are those of `minigrad.primitives`, and these:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -76,7 +78,8 @@ class Value:
 
     def __repr__(self) -> str:
         where = "" if self.span is None else f"[{self.span[0]}..{self.span[1]}]"
-        return f"{self.name or self.op}{where} = {self.op}({', '.join(x.name or x.op for x in self.inputs)}) {self.shape}"
+        inputs = ", ".join(x.name or x.op for x in self.inputs)
+        return f"{self.name or self.op}{where} = {self.op}({inputs}) {self.shape}"
 
 
 # -- making values -----------------------------------------------------------------------------------
@@ -143,13 +146,15 @@ def concat(parts: Sequence[Value], axis: int, name: str | None = None) -> Value:
     if all(x.op == "slice" and x.attributes["axis"] == axis for x in parts):
         base = first.inputs[0]
         joined = all(x.inputs[0] is base for x in parts) and all(
-            x.attributes["stop"] == y.attributes["start"] for x, y in zip(parts, parts[1:], strict=False)
+            x.attributes["stop"] == y.attributes["start"] for x, y in pairwise(parts)
         )
         if joined:
             return slice_(base, axis, first.attributes["start"], parts[-1].attributes["stop"], name)
     if all(x.op == "permute_dims" and x.attributes["axes"] == (1, 0) for x in parts):
         return transpose(concat([x.inputs[0] for x in parts], 1 - axis))
-    cut = {(x.attributes["axis"], x.attributes["start"], x.attributes["stop"]) for x in parts if x.op == "slice"}
+    cut = {
+        (x.attributes["axis"], x.attributes["start"], x.attributes["stop"]) for x in parts if x.op == "slice"
+    }
     if all(x.op == "slice" and x.span is None for x in parts) and len(cut) == 1:
         ((where, start, stop),) = cut
         sources = [x.inputs[0] for x in parts]
@@ -293,5 +298,7 @@ def _body_order(component: list[Value]) -> list[Value]:
             done.add(id(value))
             work.append((value, True))
             if value.op != "window" or not value.attributes["offset"]:
-                work.extend((x, False) for x in reversed(value.inputs) if id(x) in inside and id(x) not in done)
+                work.extend(
+                    (x, False) for x in reversed(value.inputs) if id(x) in inside and id(x) not in done
+                )
     return order

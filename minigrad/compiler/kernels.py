@@ -28,6 +28,7 @@ class Call(NamedTuple):
 Kernel = Callable[[Value, Array, Sequence[Array], bool], "list[Call] | None"]
 KERNELS: dict[str, Kernel] = {}
 
+
 def _maximum(a: Array, b: Array, out: Array) -> None:
     np.maximum(a, b, out=out)  # numpy wants this one by keyword
 
@@ -147,9 +148,7 @@ def collapsed(arrays: Sequence[Array]) -> tuple[Array, ...]:
             views.append(x[(slice(0, 1),) * x.ndim].reshape(()))  # one number for all
             continue
         kept = [(n if s or x is out else 1, s) for n, s in zip(shape, own, strict=True)]
-        views.append(
-            np.lib.stride_tricks.as_strided(x, tuple(n for n, _ in kept), tuple(s for _, s in kept))
-        )
+        views.append(np.lib.stride_tricks.as_strided(x, tuple(n for n, _ in kept), tuple(s for _, s in kept)))
     return tuple(views)
 
 
@@ -346,11 +345,11 @@ def _product_over_time(value: Value, out: Array, operands: Sequence[Array], batc
 
 
 def _sum(x: Array, axis: tuple[int, ...], keepdims: bool, out: Array) -> None:
-    np.add.reduce(x, axis, None, out, keepdims)
+    np.add.reduce(x, axis, None, out, keepdims)  # type: ignore[call-overload]
 
 
 def _largest(x: Array, axis: tuple[int, ...], keepdims: bool, out: Array) -> None:
-    np.maximum.reduce(x, axis, None, out, keepdims)
+    np.maximum.reduce(x, axis, None, out, keepdims)  # type: ignore[call-overload]
 
 
 @kernel("sum", "mean", "max")
@@ -399,7 +398,7 @@ def _softmax(value: Value, out: Array, operands: Sequence[Array], batched: bool)
 def _squared_error(value: Value, out: Array, operands: Sequence[Array], batched: bool) -> list[Call] | None:
     prediction, target = aligned_to(value.inputs, operands, batched)
     difference = np.empty(np.broadcast_shapes(prediction.shape, target.shape), out.dtype)
-    if batched and difference.shape[0] != out.shape[0]:
+    if batched and len(difference) != len(out):
         return None
     axes = tuple(range(int(batched), difference.ndim))
     return [
@@ -458,7 +457,7 @@ def _look_up(table: Array, indices: Array, out: Array) -> None:
 
 
 def _positions(classes: Array, depth: int, axis: int) -> tuple[Array, Array, int]:
-    """Return where the entry 0 of each line lies in a flat `(..., depth, ...)`, room for sums, and the stride.
+    """Return where entry 0 of each line lies in a flat `(..., depth, ...)`, room for sums, and the stride.
 
     `classes` has the shape of all lines; `axis` is where the classes stand between them.
     """
@@ -487,7 +486,9 @@ def _one_hot(value: Value, out: Array, operands: Sequence[Array], batched: bool)
 
 
 @kernel("subtract_one_hot")
-def _subtract_one_hot(value: Value, out: Array, operands: Sequence[Array], batched: bool) -> list[Call] | None:
+def _subtract_one_hot(
+    value: Value, out: Array, operands: Sequence[Array], batched: bool
+) -> list[Call] | None:
     p, classes = operands
     flat = reshaped(out, (-1,))
     if flat is None or (batched and value.inputs[1].span is None):
@@ -534,7 +535,7 @@ def _cross_entropy(value: Value, out: Array, operands: Sequence[Array], batched:
         flat.take(places, None, chosen, "clip")
         if np.minimum.reduce(chosen) > tiny:
             np.log(chosen, chosen)
-            np.add.reduce(lines, 1, None, out.reshape(-1))
+            np.add.reduce(lines, 1, None, out.reshape(-1))  # type: ignore[call-overload]
             np.negative(out, out)
         elif batched:
             # A probability near underflow has no accurate logarithm: the slow way, from the logits.

@@ -72,7 +72,15 @@ class _Plain:
     def leaf(self, node: Node) -> Value:
         if node.serial in self.inputs:
             position = self.inputs[node.serial]
-            return Value("input", (), node.shape, node.dtype, None, node.name or f"input_{position + 1}", position=position)
+            return Value(
+                "input",
+                (),
+                node.shape,
+                node.dtype,
+                None,
+                node.name or f"input_{position + 1}",
+                position=position,
+            )
         if node.requires_grad:
             return Value("parameter", (), node.shape, node.dtype, None, node.label, node=node)
         return constant(node.value, _name(node))
@@ -99,7 +107,9 @@ class _Folded(_Plain):
     def empty(self, family: Family) -> Value:
         name = family.name if family.is_named else None
         op = "frames" if family.primitive is None else family.primitive.name
-        return Value(op, (), family.shape, family.dtype, (family.first, family.last), name, **family.attributes)
+        return Value(
+            op, (), family.shape, family.dtype, (family.first, family.last), name, **family.attributes
+        )
 
     def connect(self, family: Family) -> None:
         value = self.families[id(family)]
@@ -113,8 +123,12 @@ class _Folded(_Plain):
                 value.op, value.inputs = "broadcast_to", [constant(first.value)]
                 value.attributes = {"shape": family.shape}
                 return
-            value.inputs = [self.leaf_once(x) for x in leaves]
             value.attributes = {}
+            if fixed:
+                value.op, value.inputs = "indexed", [constant(np.stack([x.value for x in leaves]))]
+                value.attributes["indices"] = tuple((i,) for i in range(len(leaves)))
+                return
+            value.inputs = [self.leaf_once(x) for x in leaves]
             return
         if any(isinstance(part, Affine) for part in family.attributes.get("index", ())):
             self.connect_moving_index(family, value)
@@ -128,16 +142,13 @@ class _Folded(_Plain):
         return value
 
     def connect_moving_index(self, family: Family, value: Value) -> None:
-        """Read another entry of one value at each step, `x[t - 1]`: frames of slices."""
+        """Read another entry of one value at each step, `x[t - 1]`."""
         source = family.inputs[0]
         assert source.node is not None
         base = self.once(source.node)
-        value.op = "frames"
-        value.attributes = {}
-        value.inputs = [
-            Value("getitem", (base,), family.shape, family.dtype, None, node.label, **node.attributes)
-            for node in family.members.values()
-        ]
+        value.op = "indexed"
+        value.attributes = {"indices": tuple(node.attributes["index"] for node in family.members.values())}
+        value.inputs = [base]
 
     def operand(self, family: Family, operand: Operand) -> Value:
         if operand.family is None:
@@ -159,19 +170,27 @@ class _Folded(_Plain):
     ) -> Value:
         span = (family.first, family.last)
         boundary: dict[int, Value] = {t: self.once(node) for t, node in initial.items()}
+        present = set(operand.steps)
         for t in family.members:
-            if t not in operand.steps and t not in boundary:
+            if t not in present and t not in boundary:
                 boundary[t] = constant(np.zeros(source.shape, source.dtype), "0")
         if source_family is None:
             # Something that stands once, added at some steps only.
-            inputs = [boundary.get(t, source) for t in family.members]
+            inputs = [boundary.get(t, source) for t in family.members]  # a few of the steps, or all
             return Value("frames", inputs, source.shape, source.dtype, span)
         if not boundary and not operand.offset and source.span == span:
             return source
         steps = tuple(sorted(boundary))
         inputs = [source, *(boundary[t] for t in steps)]
         return Value(
-            "window", inputs, source.shape, source.dtype, span, source.name, offset=operand.offset, boundary=steps
+            "window",
+            inputs,
+            source.shape,
+            source.dtype,
+            span,
+            source.name,
+            offset=operand.offset,
+            boundary=steps,
         )
 
     def once(self, node: Node) -> Value:
@@ -206,7 +225,14 @@ class _Folded(_Plain):
                 if source.span != (part.first, part.last):
                     narrow = (part.first, part.last)
                     source = Value(
-                        "window", (source,), source.shape, source.dtype, narrow, source.name, offset=0, boundary=()
+                        "window",
+                        (source,),
+                        source.shape,
+                        source.dtype,
+                        narrow,
+                        source.name,
+                        offset=0,
+                        boundary=(),
                     )
                 span = (part.first, part.last)
                 addends.append(Value("total", (source,), source.shape, source.dtype, None, None, over=span))

@@ -1,12 +1,14 @@
 """The plan of memory: where every value lives.
 
-A value of the steps lives in one stack over time, `(slots, ...)`, and its value at step t is a view. The stack
-has slots beyond the span where a window reads them: slot 0 for the initial state. A value that only its own
-step of a loop reads has one slot that all steps share. Parts of a concatenation are computed in their places
-in it. Views own nothing. Memory whose last reader has run is used again.
+A value of the steps lives in one stack over time, `(slots, ...)`, and its value at step t is a view. The
+stack has slots beyond the span where a window reads them: slot 0 for the initial state. A value that only
+its own step of a loop reads has one slot that all steps share. Parts of a concatenation are computed in
+their places in it. Views own nothing. Memory whose last reader has run is used again.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -82,8 +84,8 @@ class Plan:
         """Whether a value owns no memory."""
         if id(value) in self.home or id(value) in self.copied_windows:
             return False
-        if value.op == "frames":
-            return self._strided_frames(value) is not None
+        if value.op == "indexed":
+            return self._strided(value) is not None
         if value.op == "rows":
             return 1 in value.shape
         return value.op in VIEWS
@@ -99,7 +101,7 @@ class Plan:
                 can = (
                     id(part) not in self.home
                     and id(part) not in self.stacks
-                    and part.op not in LEAVES | VIEWS | {"frames", "reshape"}
+                    and part.op not in LEAVES | VIEWS | {"frames", "indexed", "reshape"}
                     and part.span == value.span
                     and part.dtype == value.dtype
                     and not (part.op == "take" and len(part.shape) == 2)
@@ -115,7 +117,7 @@ class Plan:
     # -- extents -------------------------------------------------------------------------------------
 
     def root(self, value: Value) -> tuple[Value, int] | None:
-        """Return the value whose stack a stepped value lives in, and the offset in time; None if it is fixed."""
+        """Return the value whose stack a stepped value lives in, and the offset in time; None if fixed."""
         offset = 0
         while True:
             if id(value) in self.home:
@@ -227,7 +229,7 @@ class Plan:
                 owners[id(value)] = value
         first, last, single = self._lifetimes(owners)
         fixed = {id(whole) for whole, _, _ in self.constant_parts}
-        fixed |= {key for key, v in owners.items() if v.op == "frames" and _all_constant(v)}
+        fixed |= {key for key, v in owners.items() if v.op in ("frames", "indexed") and _all_constant(v)}
         free: list[Array] = []
         ends: dict[int, list[Array]] = {}
         blocks: dict[int, Array] = {}
@@ -278,9 +280,7 @@ class Plan:
             return block
         return None
 
-    def _lay_out(
-        self, owner: Value, memory: Array, slots: int, low: int, high: int, single: bool
-    ) -> None:
+    def _lay_out(self, owner: Value, memory: Array, slots: int, low: int, high: int, single: bool) -> None:
         key = id(owner)
         shape = owner.shape[::-1] if _as_rows(owner) else owner.shape
         if owner.span is None:
@@ -296,10 +296,8 @@ class Plan:
             )
         self.stacks[key] = Stack(array, low, True)
 
-    def _lifetimes(
-        self, owners: dict[int, Value]
-    ) -> tuple[dict[int, int], dict[int, int], dict[int, bool]]:
-        """Return, for each owner, the items of first writing and last reading, and whether one slot is enough."""
+    def _lifetimes(self, owners: dict[int, Value]) -> tuple[dict[int, int], dict[int, int], dict[int, bool]]:
+        """Return the items of first writing and last reading of each owner, and whether one slot will do."""
         first = {key: self.index[key] for key in owners}
         last = dict(first)
         single = {
@@ -311,7 +309,7 @@ class Plan:
             while id(value) not in owners:
                 if id(value) in self.home:
                     value = self.home[id(value)][0]
-                elif self.is_view(value) and value.inputs and value.op != "frames":
+                elif self.is_view(value) and value.inputs:
                     value = value.inputs[0]
                 else:
                     return None
@@ -371,8 +369,8 @@ class Plan:
             stack = self.stack(whole)
             stop = start + value.shape[axis]
             return Stack(_cut(stack.array, axis + stack.stepped, start, stop), stack.first, stack.stepped)
-        if value.op == "frames":
-            array = self._strided_frames(value)
+        if value.op == "indexed":
+            array = self._strided(value)
             assert array is not None and value.span is not None
             return Stack(array, value.span[0], True)
         stack = self.stack(value.inputs[0])
@@ -399,17 +397,15 @@ class Plan:
             raise AssertionError(f"{value!r} has no memory")
         return Stack(array, stack.first, stack.stepped)
 
-    def _strided_frames(self, value: Value) -> Array | None:
-        """Return frames as one view, if they stand at equal distances in one input."""
-        if "view" in value.attributes:
-            return value.attributes["view"]  # type: ignore[no-any-return]
-        array: Array | None = None
-        if all(x.op in ("getitem", "slice") and x.inputs[0].op == "input" for x in value.inputs):
-            base = value.inputs[0].inputs[0]
-            if all(x.inputs[0] is base for x in value.inputs):
-                array = _regular([self.stack(x).array for x in value.inputs])
-        value.attributes["view"] = array
-        return array
+    def _strided(self, value: Value) -> Array | None:
+        """Return entries of one value as one view with a leading axis, if they stand at equal distances."""
+        found: Array | None = value.attributes.get("view")
+        base = value.inputs[0]
+        if found is None and base.op in LEAVES:
+            array = self.stacks[id(base)].array
+            found = _regular([array[(*thaw_index(i), ...)] for i in value.attributes["indices"]])
+            value.attributes["view"] = found
+        return found
 
 
 # -- helpers -----------------------------------------------------------------------------------------
@@ -437,10 +433,11 @@ def _regular(frames: list[Array]) -> Array | None:
         return first[None]
     places = [x.__array_interface__["data"][0] for x in frames]
     distance = places[1] - places[0]
-    if any(b - a != distance for a, b in zip(places, places[1:], strict=False)):
+    if any(b - a != distance for a, b in pairwise(places)):
         return None
     strides = (distance, *first.strides)
-    return np.lib.stride_tricks.as_strided(first, (len(frames), *first.shape), strides)
+    shape = (len(frames), *first.shape)
+    return np.lib.stride_tricks.as_strided(first, shape, strides, writeable=False)
 
 
 def _already_stacked(arrays: list[Array], axis: int) -> Array | None:

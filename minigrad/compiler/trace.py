@@ -36,7 +36,13 @@ class Trace:
             nodes = [self._node(x) for x in arguments]
             result = function(*nodes)
         self.single = isinstance(result, Node)
-        found = [result] if isinstance(result, Node) else list(result) if isinstance(result, (list, tuple)) else []
+        found = (
+            [result]
+            if isinstance(result, Node)
+            else list(result)
+            if isinstance(result, (list, tuple))
+            else []
+        )
         if not found or not all(isinstance(x, Node) for x in found):
             raise UnsupportedError(
                 f"{who}: the function returned {type(result).__name__}; expected a node "

@@ -1,4 +1,4 @@
-"""A compiled program computes what the eager engine computes: for every model, and for graphs nobody wrote."""
+"""A compiled program computes what the eager engine does: every model, and graphs that nobody wrote."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def eager(function: Any, parameters: dict[str, mg.Node], *inputs: Any) -> tuple[
     return loss.value, mg.grad(loss, parameters)
 
 
-def assert_equal(step: Compiled, function: Any, parameters: dict[str, mg.Node], *inputs: Any, tolerance: float) -> None:
+def assert_equal(
+    step: Compiled, function: Any, parameters: dict[str, mg.Node], *inputs: Any, tolerance: float
+) -> None:
     loss, gradients = step(*inputs)
     expected_loss, expected = eager(function, parameters, *inputs)
     np.testing.assert_allclose(loss, expected_loss, rtol=tolerance, atol=tolerance)

@@ -50,7 +50,13 @@ def test_like_torch(ours: str, options: dict[str, Any], theirs: str, their_optio
         np.testing.assert_allclose(node.value, twins[name].detach().numpy(), rtol=1e-12, atol=1e-14)
 
 
-ALL = [("SGD", {"momentum": 0.9}), ("Adam", {}), ("AdamW", {}), ("RMSProp", {"momentum": 0.5}), ("Adagrad", {})]
+ALL = [
+    ("SGD", {"momentum": 0.9}),
+    ("Adam", {}),
+    ("AdamW", {}),
+    ("RMSProp", {"momentum": 0.5}),
+    ("Adagrad", {}),
+]
 
 
 @pytest.mark.parametrize(("name", "options"), ALL)

@@ -85,7 +85,7 @@ def join_sums_of_products(program: Program, order: dict[int, int]) -> None:
             and x.shape == value.shape
             and x.inputs[0].span is None
             and x.inputs[1].span == value.span
-            and x.inputs[1].op not in VIEWS | LEAVES | {"frames", "concat"}
+            and x.inputs[1].op not in VIEWS | LEAVES | {"frames", "indexed", "concat"}
         ]
         if len(found) < 2 or len({id(x.inputs[1]) for x in found}) < len(found):
             continue

@@ -138,7 +138,12 @@ def _factors(value: Value, inside: dict[int, int]) -> tuple[Value, Value] | None
     here = inside[id(value)]
     if inside.get(id(a)) != here:
         a, b = b, a
-    if inside.get(id(a)) != here or inside.get(id(b)) == here or a.shape != value.shape or b.shape != value.shape:
+    if (
+        inside.get(id(a)) != here
+        or inside.get(id(b)) == here
+        or a.shape != value.shape
+        or b.shape != value.shape
+    ):
         return None
     return (a, b) if b.span == value.span else None
 
@@ -237,6 +242,6 @@ _CHEAP_COPY = 4096
 
 def _placeable(x: Value, homes: set[int]) -> bool:
     """Whether a value can stand in a place beside others: computed there, or copied there cheaply."""
-    if id(x) not in homes and x.op not in VIEWS | LEAVES | {"frames", "concat"}:
+    if id(x) not in homes and x.op not in VIEWS | LEAVES | {"frames", "indexed", "concat"}:
         return True
     return x.size <= _CHEAP_COPY

@@ -16,6 +16,8 @@ from minigrad.primitives.base import PRIMITIVES
 
 _COMMUTES = frozenset({"add", "multiply", "maximum", "minimum"})
 _FOLDED_ENTRIES = 4096
+# What differs from step to step although nothing that it reads does.
+_KEEP_STEPS = frozenset({"frames", "indexed", "window"})
 
 
 def simplify(program: Program) -> None:
@@ -41,7 +43,7 @@ def _round(program: Program) -> bool:
                 by[id(value)] = twin
             continue
         if new is not value:
-            if new.name is None and new.op not in LEAVES and not new.op == "slice":
+            if new.name is None and new.op not in LEAVES and new.op != "slice":
                 new.name = value.name
             keep.append(new)
             by[id(value)] = new
@@ -67,7 +69,7 @@ def _frozen(x: Any) -> Any:
     """Return an attribute as an exact key: arrays by their bytes if they are short, else by identity."""
     if isinstance(x, np.ndarray):
         return (x.shape, x.dtype.str, x.tobytes()) if x.size <= 64 else id(x)
-    if isinstance(x, Node):
+    if isinstance(x, Node) or (isinstance(x, tuple) and len(x) > 64):
         return id(x)
     return repr(x)
 
@@ -83,7 +85,7 @@ def _simpler(value: Value) -> Value | None:
         if new is not None:
             return new
     once = all(x.span is None for x in inputs)
-    if value.span is not None and once and op not in ("frames", "window"):
+    if value.span is not None and once and op not in _KEEP_STEPS:
         # Nothing that it reads changes from step to step.
         return Value(op, inputs, value.shape, value.dtype, None, value.name, **value.attributes)
     wide = _widened(value)
@@ -165,9 +167,7 @@ def _permute_dims(value: Value) -> Value | None:
     if x.op == "permute_dims":
         before = x.attributes["axes"]
         joined = tuple(before[a] for a in axes)
-        return Value(
-            "permute_dims", x.inputs, value.shape, value.dtype, value.span, value.name, axes=joined
-        )
+        return Value("permute_dims", x.inputs, value.shape, value.dtype, value.span, value.name, axes=joined)
     return None
 
 
@@ -213,7 +213,7 @@ def _widened(value: Value) -> Value | None:
     At the ends of time some operations lack a step (no gradient of the state before the first is needed);
     computing it all the same lets them run side by side with the others.
     """
-    if value.span is None or value.op in ("frames", "window", "total", "at"):
+    if value.span is None or value.op in _KEEP_STEPS | {"total", "at"}:
         return None
     stepped = [x for x in value.inputs if x.span is not None]
     if not stepped or not all(_is_narrow(x) for x in stepped):
@@ -262,7 +262,11 @@ def _at(value: Value) -> Value | None:
         return source
     step = value.attributes["step"]
     if source.op == "frames":
-        return source.inputs[step - source.span[0]]
+        member: Value = source.inputs[step - source.span[0]]
+        return member
+    if source.op == "indexed":
+        index = source.attributes["indices"][step - source.span[0]]
+        return Value("getitem", source.inputs, value.shape, value.dtype, None, value.name, index=index)
     return None
 
 

@@ -1,14 +1,16 @@
 """One tanh for all gates: sigmoid(a) = (1 + tanh(a / 2)) / 2.
 
-Neighbouring slices that go through sigmoid and tanh become one tanh, scaled before and after. The scale before
-is a factor for each row, and sinks through sums and products down to the weights, where it is applied once for
-all steps.
+Neighbouring slices that go through sigmoid and tanh become one tanh, scaled before and after. The scale
+before is a factor for each row, and sinks through sums and products down to the weights, where it is
+applied once for all steps.
 
-The result has the sigmoid's absolute accuracy, not its relative one (near 0 it is a difference of numbers near
-1), so nothing is rewritten where a logarithm, a quotient or a root of it is taken.
+The result has the sigmoid's absolute accuracy, not its relative one (near 0 it is a difference of numbers
+near 1), so nothing is rewritten where a logarithm, a quotient or a root of it is taken.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,7 +18,9 @@ from minigrad.compiler.ir import LEAVES, Program, Value, add, constant, elementw
 from minigrad.compiler.passes.simplify import simplify
 
 _DELICATE = frozenset({"log", "divide", "sqrt", "power", "scalar_power", "log_softmax", "sign", "where"})
-_COMPARES = frozenset({"greater", "greater_equal", "less", "less_equal", "equal", "maximum", "minimum", "max"})
+_COMPARES = frozenset(
+    {"greater", "greater_equal", "less", "less_equal", "equal", "maximum", "minimum", "max"}
+)
 
 
 def one_tanh(program: Program) -> None:
@@ -42,7 +46,7 @@ def one_tanh(program: Program) -> None:
         if not any(user.op == "sigmoid" for *_, user in found):
             continue
         covers = found[0][0] == 0 and found[-1][1] == base.shape[0]
-        if not covers or any(a[1] != b[0] for a, b in zip(found, found[1:], strict=False)):
+        if not covers or any(a[1] != b[0] for a, b in pairwise(found)):
             continue
         if any(_is_delicate(user, users) for *_, user in found if user.op == "sigmoid"):
             continue

@@ -1,8 +1,9 @@
-"""Sums of products over time are one product: ``sum_t d[t] @ z[t]^T`` is ``D^T @ Z`` over all steps and columns.
+"""Sums of products over time are one product: ``sum_t d[t] @ z[t]^T`` is ``D^T @ Z`` over T * B.
 
-For that both operands are laid out with columns as rows, ``(T * B, features)``. Where that would move more memory
-than adding up the products (few features, thousands of columns), the products are made step by step instead.
-The sum of `d` over columns and time is the product with a column of ones, and then part of the same product.
+For that both operands are laid out with columns as rows, ``(T * B, features)``. Where that would move
+more memory than adding up the products (few features, thousands of columns), the products are made step
+by step instead. The sum of `d` over columns and time is the product with a column of ones, and then part
+of the same product.
 """
 
 from __future__ import annotations
@@ -82,7 +83,9 @@ def find_products(program: Program) -> None:
             if g.span == x.span and len(indices.shape) == 1 and indices.span == x.span:
                 depth = x.shape[1]
                 shape = (indices.shape[0], depth)
-                hot = Value("one_hot", (indices,), shape, x.dtype, x.span, None, depth=depth, axis=1, dtype=x.dtype)
+                hot = Value(
+                    "one_hot", (indices,), shape, x.dtype, x.span, None, depth=depth, axis=1, dtype=x.dtype
+                )
                 by[id(value)] = Value("product_over_time", (rows(g), hot), value.shape, value.dtype, None)
     program.replace(by)
 
@@ -143,9 +146,7 @@ def join_products(program: Program) -> None:
         left = group[0].inputs[0]
         right = concat([v.inputs[1] for v in group], 1)
         right.span = left.span
-        joined = Value(
-            "product_over_time", (left, right), (left.shape[1], right.shape[1]), left.dtype, None
-        )
+        joined = Value("product_over_time", (left, right), (left.shape[1], right.shape[1]), left.dtype, None)
         start = 0
         for value in group:
             by[id(value)] = slice_(joined, 1, start, start + value.shape[1])
