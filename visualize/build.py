@@ -73,6 +73,8 @@ class Built:
         other value against random numbers by squared error. Several are added up.
         """
         random = np.random.default_rng(seed)
+        used = {s.text for s in self.diagram.symbols}
+        truth = "y" if "y" not in used else "y_true"
         losses = []
         for node in self.outputs:
             if node.dtype.kind != "f" or not node.requires_grad:
@@ -85,11 +87,11 @@ class Built:
                     size, count = node.shape[0], int(np.prod(node.shape[1:]))
                     classes = random.integers(size, size=count)
                     target = np.eye(size)[classes].T.reshape(node.shape).astype(node.dtype)
-                    target_node = mg.constant(target, name="y_true")
+                    target_node = mg.constant(target, name=truth)
                     losses.append(mg.cross_entropy(node.inputs[0], target_node).named("L"))
                 else:
                     target = random.standard_normal(node.shape).astype(node.dtype)
-                    losses.append(mg.squared_error(node, mg.constant(target, name="y_true")).named("L"))
+                    losses.append(mg.squared_error(node, mg.constant(target, name=truth)).named("L"))
         if not losses:
             raise DrawingError(
                 "the drawing has no output that depends on a parameter, so there is nothing to differentiate; "
@@ -171,6 +173,7 @@ class _Builder:
             for name, value in parameters.items()
         }
         self.nodes: dict[int, mg.Node] = {}
+        self.names = {s.text for s in diagram.symbols if s.kind == VALUE} | set(diagram.parameters)
 
     def _check_names(self, what: str, given: Mapping[str, Any], wanted: tuple[str, ...]) -> None:
         for name in wanted:
@@ -290,8 +293,18 @@ class _Builder:
             return _infix(sign)(a, b)
         if sign:
             bias = float(operand) if is_number(operand) else self.parameters[operand]
-            return _call(symbol, function, x + bias)
+            before = x + bias
+            name = self._name_before(symbol, function)
+            return _call(symbol, function, before if name is None else before.named(name))
         return _call(symbol, symbol.text, x)
+
+    def _name_before(self, symbol: Symbol, function: str) -> str | None:
+        """Name what enters an activation as note 000 does: ``fg_pre`` before ``fg``, ``o`` before a softmax."""
+        after = self.diagram.outputs(symbol)
+        if len(after) != 1 or after[0].kind != VALUE:
+            return None
+        name = "o" if function == "softmax" else f"{after[0].text}_pre"
+        return None if name in self.names else name
 
     def _operation(self, symbol: Symbol, operands: list[mg.Node]) -> mg.Node:
         if symbol.text in INFIX:
