@@ -7,6 +7,8 @@ with status 1.
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,6 +73,7 @@ def demo(
     steps(screen, networks, read)
     checked(screen)
     train(screen, content, vocabulary, seconds)
+    explain(screen, f"Drawings: {out / 'elman.svg'}, {out / 'lstm.svg'}. What else there is: minigrad --help")
     if not right:
         screen.print(f"[bold red]A gradient differs from the hand derivation by more than {BOUND:g}.[/]")
         raise typer.Exit(1)
@@ -206,7 +209,43 @@ def steps(screen: Console, networks: dict[str, Recorded], characters: str) -> No
 
 
 def checked(screen: Console) -> None:
-    """Show the checker at work on the equations of the notes."""
+    """Show the checker at work on the equations of the notes, as their author typed them."""
+    import models
+    from minigrad.cli.derivations import judge
+    from minigrad.derivation import read
+    from minigrad.derivation.report import blocks
+
+    heading(screen, "Two hand derivations, as typed, judged line by line")
+    folder = Path(models.__file__).parent / "derivations"
+    found = []
+    table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="dim")
+    table.add_column("note 000", style="bold", min_width=13)
+    for title in ("lines", "right", "not right", "gradients right", "repaired"):
+        table.add_column(title, justify="right")
+    for title, name in (("Elman network", "note-000-elman"), ("LSTM", "note-000-lstm")):
+        report = judge(read((folder / f"{name}.txt").read_text(encoding="utf-8")), None, None)
+        bad = [line for line in report.lines if line.is_bad]
+        repaired = report.gradients if report.repaired is None else report.repaired
+        table.add_row(
+            title,
+            str(len(report.lines)),
+            str(len(report.lines) - len(bad)),
+            str(len(bad)),
+            f"{sum(g.right for g in report.gradients)} of {len(report.gradients)}",
+            f"{sum(g.right for g in repaired)} of {len(repaired)}",
+        )
+        found.append((report, bad))
+    screen.print(Padding(table, (0, 0, 0, 2), expand=False))
+    for report, bad in found:
+        if bad:  # the first slip of each, with its repair
+            rows = blocks(dataclasses.replace(report, lines=bad[:1]), only_bad=True)
+            screen.print()
+            for line, style in itertools.takewhile(lambda row: row[0], itertools.islice(rows, 1, None)):
+                screen.print(Text(line, style))
+    screen.print()
+    explain(
+        screen, "The equations of models/derivations/note-000-*.txt; `minigrad check FILE` shows every line."
+    )
 
 
 def train(screen: Console, content: str, vocabulary: Any, seconds: float) -> None:
@@ -245,7 +284,7 @@ def train(screen: Console, content: str, vocabulary: Any, seconds: float) -> Non
     worst = max(first, zero)
     for name, value, style in (
         ("the LSTM before", first, "dim"),
-        ("character frequencies (entropy)", zero, "dim"),
+        ("entropy of the characters", zero, "dim"),
         ("3-gram counts with back-off", three, "dim"),
         (
             f"the LSTM after {time.monotonic() - began:.0f} s",

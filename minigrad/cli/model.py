@@ -76,9 +76,9 @@ def load(
     Parameters
     ----------
     spec : str
-        A name of `BUILT_IN`; a drawing in characters, ``FILE.txt``; or ``FILE.py:function``: a function without required arguments that returns a
-        scalar node. Of ``steps, columns, seed, dtype`` it is passed those that it takes; what it does not
-        take, it decides itself.
+        A name of `BUILT_IN`; a drawing in characters, ``FILE.txt``; or ``FILE.py:function``: a function
+        without required arguments that returns a scalar node. Of ``steps, columns, seed, dtype`` it is
+        passed those that it takes; what it does not take, it decides itself.
     steps : int, optional
         Number of time steps, 3 if not given.
     columns : int

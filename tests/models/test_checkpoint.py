@@ -80,7 +80,7 @@ def test_truncated_anywhere(tmp_path):
             load(path)
 
 
-@pytest.mark.parametrize("data", [b"PK\x03\x04" + bytes(100), b"\x80\x04K\x01.", os.urandom(64)])
+@pytest.mark.parametrize("data", [b"PK\x03\x04" + bytes(100), b"\x80\x04K\x01.", bytes(range(1, 99))])
 def test_other_files(tmp_path, data):
     """A zip (as PyTorch writes), a pickle, noise: none is opened any further."""
     path = tmp_path / "net.safetensors"

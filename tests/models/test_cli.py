@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 import minigrad.cli
 from minigrad.cli.model import BUILT_IN, ModelLoadError, load
 from minigrad.errors import NameNotFoundError, NotScalarError
-from models import LSTM
+from models import LSTM, by_hand
 from models.runs import CHECKPOINT, CURVE, LOG
 from models.torch_weights import to_torch
 
@@ -168,6 +168,26 @@ def test_forecast(run):
     assert Path("forecast.png").stat().st_size > 5000
     status, _, err = run("forecast", DATA / "sunspots.csv")
     assert status == 2 and "--overwrite" in err
+
+
+def test_demo(run, monkeypatch):
+    status, out, _ = run("demo", "--seconds", "2")
+    assert status == 0
+    assert {"elman.svg", "lstm.svg"} == set(os.listdir("demo"))
+    assert "✗" not in out and out.count("✓") == 20
+    assert "did you mean `dh_pre`" in out and "3-gram" in out
+    assert max(map(len, out.splitlines())) <= 80
+    # A hand derivation (or a recorded gradient) that is wrong by one factor is noticed.
+    right = by_hand.elman
+
+    def wrong(*arguments):
+        result = right(*arguments)
+        return result._replace(gradients=result.gradients | {"Whh": result.gradients["Whh"] * (1 + 1e-8)})
+
+    monkeypatch.setattr(by_hand, "elman", wrong)
+    status, out, _ = run("demo", "--seconds", "1")
+    assert status == 1
+    assert out.count("✗") == 1 and "differs" in out
 
 
 def test_help_names_every_command(run):
