@@ -295,11 +295,10 @@ def parameter_names(symbol: Symbol) -> list[str]:
     if symbol.kind == PRODUCT:
         return [symbol.text.removeprefix("@").removesuffix("^T")]
     if symbol.kind == FUNCTION:
-        function, operator, bias = split_function(symbol.text)
-        if operator and not is_number(bias):
-            return [bias]
-        if operator and not is_number(function) and operator != "+" and function and not bias:
-            return [function]
+        function, sign, operand = split_function(symbol.text)
+        inside = operand or function
+        if sign and sign != "^" and not is_number(inside):
+            return [inside]
     return []
 
 
