@@ -2,7 +2,7 @@
 
 >>> from models import LSTM
 >>> LSTM(inputs=5, hidden=4, embedding=3, seed=0)
-LSTM(inputs=5, hidden=4, outputs=5, embedding=3, many-to-many, float64): 160 weights
+LSTM(inputs=5, hidden=4, outputs=5, embedding=3, many-to-many, float64): 168 weights
 """
 
 from __future__ import annotations
