@@ -373,22 +373,48 @@ def _total(value: Value, out: Array, operands: Sequence[Array], batched: bool) -
     return [Call(_sum, (operands[0], (0,), False, out))]
 
 
+def reduction(ufunc: Callable[..., Any], x: Array, axis: int, out: Array) -> list[Call]:
+    """Reduce one axis (kept with size 1) by halves: a few long calls instead of many short inner loops.
+
+    numpy reduces an axis that is not the last line by line, and with few columns the lines are short.
+    """
+    n, inner = x.shape[axis], int(np.prod(x.shape[axis + 1 :], dtype=int))
+    if not (1 < inner <= 64 and n >= 8):
+        return [Call(_largest if ufunc is _maximum else _sum, (x, (axis,), True, out))]
+    ahead = (slice(None),) * axis
+    scratch = np.empty((*x.shape[:axis], n // 2, *x.shape[axis + 1 :]), x.dtype)
+    result = []
+    while n > 1:
+        half = n // 2
+        target = scratch[(*ahead, slice(0, half))] if half > 1 else out
+        a, b = x[(*ahead, slice(0, half))], x[(*ahead, slice(half, 2 * half))]
+        if n % 2:  # the odd one joins the first before the others are folded on it
+            first = scratch[(*ahead, slice(0, 1))] if half > 1 else out
+            rest = x[(*ahead, slice(n - 1, n))]
+            result.append(elementwise(ufunc, target, (a, b)))
+            result.append(elementwise(ufunc, first, (first, rest)))
+        else:
+            result.append(elementwise(ufunc, target, (a, b)))
+        x, n = scratch, half
+    return result
+
+
 @kernel("softmax", "log_softmax")
 def _softmax(value: Value, out: Array, operands: Sequence[Array], batched: bool) -> list[Call]:
     (x,) = operands
     axis = value.attributes["axis"] + batched
     best = np.empty([1 if i == axis else n for i, n in enumerate(x.shape)], out.dtype)
-    result = [Call(_largest, (x, (axis,), True, best)), elementwise(np.subtract, out, (x, best))]
+    result = [*reduction(_maximum, x, axis, best), elementwise(np.subtract, out, (x, best))]
     if value.op == "softmax":
         result.append(elementwise(np.exp, out, (out,)))
-        result.append(Call(_sum, (out, (axis,), True, best)))
+        result.extend(reduction(np.add, out, axis, best))
         result.append(elementwise(np.reciprocal, best, (best,)))
         result.append(elementwise(np.multiply, out, (out, best)))
         return result
     scratch = np.empty_like(best)
     exponentials = np.empty(out.shape, out.dtype)
     result.append(elementwise(np.exp, exponentials, (out,)))
-    result.append(Call(_sum, (exponentials, (axis,), True, scratch)))
+    result.extend(reduction(np.add, exponentials, axis, scratch))
     result.append(elementwise(np.log, scratch, (scratch,)))
     result.append(elementwise(np.subtract, out, (out, scratch)))
     return result

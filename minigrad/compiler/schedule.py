@@ -54,4 +54,26 @@ def schedule(program: Program) -> list[Item]:
         if len(directions) != 1:
             raise NotLoopableError("a recurrence runs both forward and backward in time")
         items.append(Item(component, directions.pop()))
-    return items
+    return _with_rows(items)
+
+
+# From this many entries on, a step's values are worth copying while they are in the cache.
+_COPY_AT_ONCE = 16_384
+
+
+def _with_rows(items: list[Item]) -> list[Item]:
+    """Lay out large values of a loop as rows within the loop: then nothing else may need their stack."""
+    loops = {id(value): item for item in items if item.direction for value in item.values}
+    kept: list[Item] = []
+    for item in items:
+        value = item.values[0]
+        if item.direction == 0 and value.op == "rows" and value.size >= _COPY_AT_ONCE:
+            x = value.inputs[0]
+            while x.op == "slice":
+                x = x.inputs[0]
+            loop = loops.get(id(x))
+            if loop is not None and x.span == value.span:
+                loop.values.append(value)
+                continue
+        kept.append(item)
+    return kept

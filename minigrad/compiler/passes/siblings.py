@@ -170,7 +170,9 @@ def extend_ends(program: Program) -> None:
                 continue
             for user in _distinct(users[id(pair[0])]):
                 other = _factors(user, inside)
-                fits = other is not None and other[0] is pair[0] and user.span == whole.span
+                if other is None or other[0] is not pair[0] or user.span != whole.span:
+                    continue
+                fits = _placeable(other[1], set()) and user.shape == end.shape
                 if fits and id(user) not in taken and inside[id(user)] == inside[id(end)]:
                     found.append(user)
                     taken.add(id(user))
