@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -159,7 +159,7 @@ class Span(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """A family whose values are used in another step: ``h`` at offset -1, ``dh_pre`` at offset +1."""
+    """A family whose values are used in another step: ``h`` at -1, the ``Whh^T @ dh_pre`` of dh at +1."""
 
     family: Family
     offset: int
@@ -324,17 +324,28 @@ def _families(nodes: Sequence[Node], steps: Mapping[int, int]) -> list[Family]:
     groups: dict[Any, dict[int, Node]] = {}
     seen: Counter[tuple[Any, int]] = Counter()
     shared = _shared(nodes, steps)
+    first_use: dict[int, tuple[Any, int]] = {}
+    deferred: dict[int, Node] = {}
+
+    def place(node: Node, t: int, key: Any) -> None:
+        # Several nodes of one step may share a key: they correspond in the order of recording.
+        group = (key, seen[key, t])
+        seen[key, t] += 1
+        groups.setdefault(group, {})[t] = node
+        for position, x in enumerate(node.inputs):
+            if steps.get(x.serial) == t:
+                first_use.setdefault(x.serial, (group, position))
+
     for node in nodes:
         t = steps.get(node.serial)
         if t is None:
             continue
-        leaf = node.is_leaf
         if node.name is not None:
-            key: Any = ("named", node.name, leaf)
-        elif leaf:
-            # Numbers of one entry are part of a formula, such as the 1 in 1 - h²; they tell it apart.
-            number = node.value.item() if node.size == 1 else None
-            key = ("leaf", node.shape, node.dtype.str, repr(number), node.requires_grad)
+            key: Any = ("named", node.name, node.is_leaf)
+        elif node.is_leaf:
+            # Numbers without axes, such as the 1 in 1 - h², are part of a formula and do not change over time.
+            number = repr(node.value.item()) if not node.ndim else None
+            key = ("leaf", node.shape, node.dtype.str, number, node.requires_grad)
         else:
             primitive = node.primitive
             assert primitive is not None
@@ -344,10 +355,13 @@ def _families(nodes: Sequence[Node], steps: Mapping[int, int]) -> list[Family]:
             key = (primitive.name, _timeless(node.attributes), node.shape, node.dtype.str, local)
         key = interned.setdefault(key, len(interned))
         keys[node.serial] = key
-        # Several nodes of one step may share a key: they correspond in the order of recording.
-        occurrence = seen[key, t]
-        seen[key, t] += 1
-        groups.setdefault((key, occurrence), {})[t] = node
+        if node.name is None and all(x.serial not in steps or x.serial in deferred for x in node.inputs):
+            deferred[node.serial] = node
+        else:
+            place(node, t, key)
+    # A number, or the transpose of a weight, has nothing of its step to be told by: it belongs to its user.
+    for node in reversed(deferred.values()):
+        place(node, steps[node.serial], (keys[node.serial], first_use.get(node.serial)))
     return [_family(part) for members in groups.values() for part in _apart(members)]
 
 
@@ -495,8 +509,11 @@ def _operand(
         source, offset = objects[key]
         others = [t for t, (s, o) in sources.items() if s is not source or o != offset]
         if isinstance(source, Family):
-            if all(t + offset not in source.members for t in others):
-                initial = {t: family.members[t].inputs[position] for t in others}
+            initial = {t: family.members[t].inputs[position] for t in others}
+            if not others or (
+                all(t + offset not in source.members for t in others)
+                and (offset or _stand_in(source, initial.values(), places))
+            ):
                 return Operand(source, None, offset, initial, family.steps)
         elif not others:
             return Operand(None, source, 0, {}, family.steps)
@@ -506,6 +523,23 @@ def _operand(
     raise NotRollableError(
         f"roll: {family.members[odd].label} takes {family.members[odd].inputs[position]!r}, where "
         f"{family.members[even].label} takes {family.members[even].inputs[position]!r}"
+    )
+
+
+def _stand_in(source: Family, nodes: Iterable[Node], places: Mapping[int, tuple[Family, int]]) -> bool:
+    """Whether nodes of a step's own may take the place of a family at the ends of time.
+
+    A given first input may, where the later ones are computed; and where gradients would meet, at an end of
+    time, the only one that is left.  Anything else is a step that is computed differently.
+    """
+    if source.is_leaf:
+        return False
+    addends: set[int] = set()
+    if source.primitive is not None and source.primitive.name == "accumulate":
+        inputs = (x for member in source.members.values() for x in member.inputs)
+        addends = {id(places[x.serial][0]) for x in inputs if x.serial in places}
+    return all(
+        node.is_leaf or node.serial not in places or id(places[node.serial][0]) in addends for node in nodes
     )
 
 
@@ -526,7 +560,11 @@ def _addends(family: Family, places: Mapping[int, tuple[Family, int]]) -> tuple[
     for key, operand in found.items():
         operand.steps = tuple(present[key])
         for t in family.members:
-            there = operand.family is None or t + operand.offset in operand.family.members
+            if operand.family is None:
+                # A loss outside of the steps, say, reaches the last state alone.
+                there = operand.steps[0] != family.first and operand.steps[-1] != family.last
+            else:
+                there = t + operand.offset in operand.family.members
             if there and t not in operand.steps:
                 with_it = family.members[operand.steps[0]]
                 raise NotRollableError(
