@@ -8,6 +8,7 @@ attempt, and in the end the staircase, which always has room.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from visualize.diagram import Diagram
 from visualize.errors import DrawingError, DrawingSyntaxError
@@ -16,7 +17,7 @@ from visualize.orient import Ambiguous
 from visualize.reader import parse
 from visualize.router import Router, Unroutable
 from visualize.staircase import staircase
-from visualize.signs import DOWN, LEFT, RIGHT, UP, width
+from visualize.signs import DOWN, LEFT, RIGHT, UP, decode, encode, width
 
 # More symbols than this are no drawing that anyone follows on a terminal.
 MOST_SYMBOLS = 1500
@@ -50,6 +51,8 @@ def draw_text(diagram: Diagram) -> str:
             f"{len(diagram.symbols):,} symbols are too many for a drawing in characters (at most "
             f"{MOST_SYMBOLS:,}): fold the steps (fold='auto', --fold auto) or draw one (fold='step')"
         )
+    # Held against what is read are the names as they are drawn: a very long one is shortened.
+    diagram = Diagram([replace(s, text=decode(encode(s.text))) for s in diagram.symbols], diagram.wires)
     for spacing in _attempts():
         text = _drawn(diagram, spacing)
         if text is not None:

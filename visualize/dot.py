@@ -193,7 +193,8 @@ def _label(symbol: Symbol, direction: str, numbers: Numbers | None) -> str:
     if not has_gradient(symbol) and not symbol.parameters:
         below = ""
     if numbers is None and not below:
-        return "\\n".join(str(graphviz.escape(line)) for line in lines)
+        # Marked as plain: a name in angle brackets is not a label in HTML.
+        return graphviz.nohtml("\\n".join(graphviz.escape(line) for line in lines))  # type: ignore[no-any-return]
     rows = "".join(f"<tr><td>{html.escape(line)}</td></tr>" for line in lines)
     value, gradient = numbers.of(symbol) if numbers is not None else (None, None)
     counted = symbol.kind in (VALUE, PRODUCT, FUNCTION, OPERATION, JOIN) and value is not None
@@ -222,7 +223,7 @@ def _strip(summary: Summary | None) -> str:
 
 def _width(symbol: Symbol) -> float:
     longest = max(len(line) for text in (symbol.label, gradient_label(symbol)) for line in _lines(text))
-    return 0.085 * longest + 0.14
+    return 0.095 * longest + 0.2
 
 
 def _node(

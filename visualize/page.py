@@ -135,8 +135,11 @@ class Report:
     # -- what is on the page -------------------------------------------------------------------------
 
     def _symbol_keys(self, symbol: Symbol) -> str:
-        labels = [f"d{node.label}" for node in symbol.nodes if node.name]
-        labels += [f"d{node.label}" for node in symbol.parameters]
+        # (sig+bf) stands for fg_pre and bf; what comes out of it, fg, has a symbol of its own.
+        inside = [*symbol.nodes[:-1], *symbol.parameters]
+        labels = [f"d{node.label}" for node in inside if node.name]
+        if not labels and symbol.node is not None and symbol.node.name:
+            labels = [f"d{symbol.node.label}"]
         return self._keys(labels)
 
     def _equations(self) -> list[dict[str, Any]]:

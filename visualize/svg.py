@@ -99,7 +99,7 @@ def finish(
             group.remove(label)  # Graphviz' own names of graph and clusters tell nobody anything
     heads = []
     for tag, key, text in (
-        ("title", "drawing-title", title),
+        ("title", "drawing-title", shown_text(title, 200)),
         ("desc", "drawing-desc", f"{_counted(diagram, direction)} Wires: {edge_list(diagram)}."),
         ("style", "", style() + _together(diagram)),
     ):
