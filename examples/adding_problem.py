@@ -1,10 +1,10 @@
 """What an LSTM remembers and an Elman network of the same size does not: the adding problem.
 
-A network reads pairs of a random number and a mark; two of the numbers are marked, and after the last pair it
-is asked for their sum (Hochreiter & Schmidhuber 1997, section 5.4). Answering 1 always, the mean, gives an
+A network reads pairs of a random number and a mark; two of the numbers are marked, and after the last pair
+it is asked for their sum (Hochreiter & Schmidhuber 1997, section 5.4). Answering 1 always, the mean, gives an
 error of 1/6. To do better, the first marked number must be kept over half of the sequence or more, and to
-learn that, the gradient has to reach back to it. `mg.contributions` shows whether it does: how much of the gradient
-of the recurrent weights comes from each time step.
+learn that, the gradient has to reach back to it. `mg.contributions` shows whether it does: how much of the
+gradient of the recurrent weights comes from each time step.
 
     python examples/adding_problem.py           half a minute; writes examples/figures/adding_problem.svg
 """

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 import minigrad as mg
-from minigrad.cli.show import bar, console, explain, heading, progress_bar, quote
+from minigrad.cli.show import bar, blas_threads, console, explain, heading, progress_bar, quote
 from minigrad.errors import MinigradError
 
 STEPS = 6
@@ -72,7 +72,8 @@ def demo(
     right = gradients(screen, networks)
     steps(screen, networks, read)
     checked(screen)
-    train(screen, content, vocabulary, seconds)
+    with blas_threads(1):
+        train(screen, content, vocabulary, seconds)
     explain(screen, f"Drawings: {out / 'elman.svg'}, {out / 'lstm.svg'}. What else there is: minigrad --help")
     if not right:
         screen.print(f"[bold red]A gradient differs from the hand derivation by more than {BOUND:g}.[/]")

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from minigrad.cli.show import bar, console, heading, progress_bar
+from minigrad.cli.show import bar, blas_threads, console, heading, progress_bar
 from minigrad.errors import MinigradError
 
 
@@ -67,7 +67,7 @@ def forecast(
     )
     screen.print(f"{windows} windows of {length} values, each with the next value as its target")
     screen.print(f"{forecaster.net!r}", markup=False)
-    with progress_bar(screen) as progress:
+    with blas_threads(1), progress_bar(screen) as progress:
         task = progress.add_task("training", total=epochs)
         for epoch, error in forecaster.train(epochs):
             shown = f"error {error * forecaster.scaling.deviation:.3g} at the end of what it learns from"

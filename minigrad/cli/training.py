@@ -17,7 +17,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from minigrad.cli.show import console, duration, heading, progress_bar, quote
+from minigrad.cli.show import blas_threads, console, duration, heading, progress_bar, quote
 from minigrad.errors import MinigradError
 
 
@@ -59,6 +59,10 @@ def train(
     compiled: Annotated[
         bool | None, typer.Option(help="Compile the training step.", show_default="on")
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="For matrix products.", min=1, show_default="1 below 512 hidden units, else all"),
+    ] = None,
     encoding: Annotated[str, typer.Option(help="Of the text.")] = "utf-8",
     sample_every: Annotated[int, typer.Option(help="Epochs between samples; 0: none.", min=0)] = 5,
     save_every: Annotated[int, typer.Option(help="Updates between checkpoints.", min=1)] = 200,
@@ -91,8 +95,9 @@ def train(
         base = _read_config(config) if config else {}
         run = Run.begin(out, content, Settings.from_mapping(base | given))
     screen = console()
-    _introduce(screen, run, text)
-    _watch(screen, run, text, sample_every, save_every)
+    with blas_threads(threads or (1 if run.trainer.settings.hidden < 512 else None)):
+        _introduce(screen, run, text)
+        _watch(screen, run, text, sample_every, save_every)
 
 
 def _read_config(path: Path) -> dict[str, Any]:
