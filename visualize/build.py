@@ -94,7 +94,7 @@ class Built:
                     losses.append(mg.squared_error(node, mg.constant(target, name=truth)).named("L"))
         if not losses:
             raise DrawingError(
-                "the drawing has no output that depends on a parameter, so there is nothing to differentiate; "
+                "the drawing has no output that depends on a parameter, so nothing can be differentiated; "
                 "draw a product {W} or a bias (tanh+b)"
             )
         if len(losses) == 1:
@@ -150,9 +150,8 @@ def leaf_names(diagram: Diagram) -> dict[int, str]:
         into = diagram.inputs(symbol)
         if symbol.kind == VALUE and all(s.kind == CARRY for s in into):
             names[symbol.id] = symbol.text
-        elif symbol.kind == CARRY and not into:
-            if any(s.kind != VALUE for s in diagram.outputs(symbol)):
-                names[symbol.id] = f"in{1 + sum(n.startswith('in') for n in names.values())}"
+        elif symbol.kind == CARRY and not into and any(s.kind != VALUE for s in diagram.outputs(symbol)):
+            names[symbol.id] = f"in{1 + sum(n.startswith('in') for n in names.values())}"
     return {i: name for i, name in names.items() if not _is_parameter_leaf(diagram, i)}
 
 
@@ -214,7 +213,9 @@ class _Builder:
         if symbol.kind == CARRY:
             return None
         if symbol.kind == FOLD:
-            raise DrawingError(f"{symbol.written} stands for folded steps, which cannot be run: draw them all")
+            raise DrawingError(
+                f"{symbol.written} stands for folded steps, which cannot be run: draw them all"
+            )
         try:
             if symbol.kind == VALUE:
                 return self._value(symbol, operands)
@@ -237,7 +238,9 @@ class _Builder:
         if isinstance(given, Mapping):
             if symbol.step not in given:
                 steps = ", ".join(str(self.diagram.symbols[i].step) for i in places)
-                raise DrawingError(f"input {name}: no value for step {symbol.step}; the drawing has steps {steps}")
+                raise DrawingError(
+                    f"input {name}: no value for step {symbol.step}; the drawing has steps {steps}"
+                )
             value = given[symbol.step]
         elif len(places) > 1:
             places.sort(key=lambda i: (self.diagram.symbols[i].step or 0, self._column(i)))
@@ -299,7 +302,7 @@ class _Builder:
         return _call(symbol, symbol.text, x)
 
     def _name_before(self, symbol: Symbol, function: str) -> str | None:
-        """Name what enters an activation as note 000 does: ``fg_pre`` before ``fg``, ``o`` before a softmax."""
+        """Name what enters an activation as note 000 does: ``fg_pre`` for ``fg``, ``o`` for a softmax."""
         after = self.diagram.outputs(symbol)
         if len(after) != 1 or after[0].kind != VALUE:
             return None
@@ -313,16 +316,16 @@ class _Builder:
         if name not in _OPERATIONS:
             raise DrawingError(f"{symbol.written}{_place(symbol)}: {nearest(name, _OPERATIONS)}")
         function = getattr(mg, name)
-        result = function(operands, **options) if name in ("concat", "stack") else function(*operands, **options)
+        result = (
+            function(operands, **options) if name in ("concat", "stack") else function(*operands, **options)
+        )
         assert isinstance(result, mg.Node)
         return result
 
 
 def _adds(diagram: Diagram, symbol: Symbol) -> bool:
     """Whether a ``#`` adds: products meet in it. Vectors that meet in it are concatenated."""
-    return all(
-        s.kind == PRODUCT or (s.kind == JOIN and _adds(diagram, s)) for s in diagram.inputs(symbol)
-    )
+    return all(s.kind == PRODUCT or (s.kind == JOIN and _adds(diagram, s)) for s in diagram.inputs(symbol))
 
 
 def _infix(sign: str) -> Callable[..., mg.Node]:
@@ -336,7 +339,7 @@ def _call(symbol: Symbol, text: str, x: mg.Node) -> mg.Node:
     name, options = _options(symbol, text)
     if name not in _FUNCTIONS:
         raise DrawingError(
-            f"{symbol.written}{_place(symbol)}: minigrad has no function {name!r}; {nearest(name, _FUNCTIONS)}"
+            f"{symbol.written}{_place(symbol)}: no function is called {name!r}; {nearest(name, _FUNCTIONS)}"
         )
     result: mg.Node = getattr(mg, name)(x, **options)
     return result

@@ -16,8 +16,8 @@ from visualize.layout import Arranger, Layout, Spacing
 from visualize.orient import Ambiguous
 from visualize.reader import parse
 from visualize.router import Router, Unroutable
-from visualize.staircase import staircase
 from visualize.signs import DOWN, LEFT, RIGHT, UP, decode, encode, width
+from visualize.staircase import staircase
 
 # More symbols than this are no drawing that anyone follows on a terminal.
 MOST_SYMBOLS = 1500
@@ -59,7 +59,9 @@ def draw_text(diagram: Diagram) -> str:
             return text
     text = staircase(diagram)
     if not parse(text).isomorphic(diagram):
-        raise DrawingError("this diagram cannot be drawn in characters so that it reads back; draw it as .svg")
+        raise DrawingError(
+            "this diagram cannot be drawn in characters so that it reads back; draw it as .svg"
+        )
     return text
 
 

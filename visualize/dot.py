@@ -55,9 +55,9 @@ class Numbers:
 
 
 def shown_text(text: str, longest: int = LONGEST) -> str:
-    """Return text as a picture may show it: one line, no control or direction characters, not too long.
+    r"""Return text as a picture may show it: one line, no control or direction characters, not too long.
 
-    >>> shown_text("a\\nb")
+    >>> shown_text("a\nb")
     'a␤b'
     """
     if len(text) > longest:
@@ -120,7 +120,9 @@ def dot_source(
     import graphviz
 
     graph = graphviz.Digraph("minigrad", comment="drawn by minigrad")
-    graph.attr(rankdir="LR", newrank="true", ranksep="0.22", nodesep="0.16", bgcolor="transparent", pad="0.15")
+    graph.attr(
+        rankdir="LR", newrank="true", ranksep="0.22", nodesep="0.16", bgcolor="transparent", pad="0.15"
+    )
     graph.attr("node", fontname="Helvetica", fontsize="11", height="0.28", width="0.3", margin="0.07,0.03")
     graph.attr("edge", arrowsize="0.6", color="#555555", fontname="Helvetica", fontsize="9")
     if legend:
@@ -131,9 +133,9 @@ def dot_source(
     group = _groups(diagram)
     by_step: dict[int | None, list[Symbol]] = {}
     for symbol in diagram.symbols:
-        by_step.setdefault(symbol.step if diagram.inputs(symbol) else _step_of_leaf(diagram, symbol), []).append(
-            symbol
-        )
+        by_step.setdefault(
+            symbol.step if diagram.inputs(symbol) else _step_of_leaf(diagram, symbol), []
+        ).append(symbol)
     for step in sorted(by_step, key=lambda s: (s is None, s or 0)):
         symbols = by_step[step]
         if step is None:
@@ -152,7 +154,7 @@ def dot_source(
 
 
 def _step_of_leaf(diagram: Diagram, symbol: Symbol) -> int | None:
-    """The initial state stands before the first step, in no cluster."""
+    """Return the cluster of a leaf; the initial state stands before the first step, in none."""
     if symbol.step is None:
         return None
     return symbol.step if any(s.step == symbol.step for s in diagram.outputs(symbol)) else None

@@ -84,8 +84,8 @@ class Drawing:
         count = len(self.diagram.symbols)
         if count > MOST_SYMBOLS:
             raise DrawingError(
-                f"the drawing has {count:,} symbols, more than the {MOST_SYMBOLS:,} that make a picture: fold "
-                "the steps (fold='auto', --fold auto), draw one step (fold='step', --fold step), or draw fewer"
+                f"the drawing has {count:,} symbols, more than the {MOST_SYMBOLS:,} of a picture: fold "
+                "the steps (fold='auto', --fold auto), draw one (fold='step', --fold step), or draw fewer"
             )
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:

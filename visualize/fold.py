@@ -40,7 +40,7 @@ def fold(diagram: Diagram, how: str) -> Diagram:
 
 
 def _working_steps(diagram: Diagram) -> list[int]:
-    """Steps in which something is computed; the initial state's step is not one."""
+    """Return the steps in which something is computed; the initial state's step is not one."""
     return sorted({s.step for s in diagram.symbols if s.step is not None and diagram.inputs(s)})
 
 
@@ -77,7 +77,7 @@ def _fold_middle(diagram: Diagram) -> Diagram:
     text = f"… ×{len(middle)}"
 
     def lane(wire: Wire) -> tuple[str, int | None]:
-        """What is carried: a state's name, or something that all steps hand to one symbol."""
+        """Tell what is carried: a state's name, or something that all steps hand to one symbol."""
         target = diagram.symbols[wire.target]
         source = diagram.symbols[wire.source]
         # Steps that all feed one symbol behind them (the total loss) are one fold of their own.
@@ -126,9 +126,7 @@ def _one_step(diagram: Diagram) -> Diagram:
         {
             w.source
             for w in diagram.wires
-            if w.source in inside
-            and w.target not in inside
-            and diagram.symbols[w.target].step is not None
+            if w.source in inside and w.target not in inside and diagram.symbols[w.target].step is not None
         }
     )
     kept = sorted(inside | entering)

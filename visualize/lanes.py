@@ -82,7 +82,9 @@ def _chain(diagram: Diagram, source: int, name: str, taken: set[int]) -> list[in
                 continue
             previous[target] = i
             symbol = diagram.symbols[target]
-            if symbol.kind in (FOLD, CARRY) or (symbol.text == name and diagram.inputs(symbol) and symbol.kind == "value"):
+            if symbol.kind in (FOLD, CARRY) or (
+                symbol.text == name and diagram.inputs(symbol) and symbol.kind == "value"
+            ):
                 goal = target
                 break
             waiting.append(target)

@@ -1,9 +1,9 @@
 """Where the symbols of a drawing in characters stand: states on straight lines, the rest in upright strands.
 
 A carried state runs along its own row, its *lane*, from left to right. Everything else is cut into strands,
-chains that stand upright upon each other as in ``[fg]`` over ``(sig+bf)`` over ``{Wf}``: below, between or above
-the lanes, by what they connect. Strands are packed to the right in the order of evaluation, each as far left
-as the rows that it needs allow. Where there is no state, the longest chain takes the place of the lane.
+chains that stand upright upon each other as in ``[fg]`` over ``(sig+bf)`` over ``{Wf}``: below, between or
+above the lanes, by what they connect. Strands are packed to the right in the order of evaluation,
+each as far left as the rows that it needs allow. Where there is no state, the longest chain takes the place of the lane.
 """
 
 from __future__ import annotations
@@ -237,7 +237,9 @@ class Arranger:
                 others = [
                     s
                     for s in self.strands
-                    if s is not strand and source in self.into[s.symbols[0]] and (s.region, s.up) == (strand.region, strand.up)
+                    if s is not strand
+                    and source in self.into[s.symbols[0]]
+                    and (s.region, s.up) == (strand.region, strand.up)
                 ]
                 leaf = not self.into[source]
                 if (
@@ -340,7 +342,12 @@ class Arranger:
             for i in current.symbols:
                 for j in [*self.into[i], *self.out[i]]:
                     mate = self.strand_of.get(j)
-                    if mate is not None and mate.region == strand.region and mate.up == strand.up and id(mate) not in found:
+                    if (
+                        mate is not None
+                        and mate.region == strand.region
+                        and mate.up == strand.up
+                        and id(mate) not in found
+                    ):
                         found[id(mate)] = mate
                         waiting.append(mate)
         return [i for s in found.values() for i in s.symbols]
@@ -494,7 +501,10 @@ class _Groups:
                     if self.of[j] != group and self.of[j] not in after[group]:
                         after[group].add(self.of[j])
                         waiting[self.of[j]] = waiting.get(self.of[j], 0) + 1
-        key = {g: (max(self.a.step[i] for i in m), min(self.a.position[i] for i in m)) for g, m in self.members.items()}
+        key = {
+            g: (max(self.a.step[i] for i in m), min(self.a.position[i] for i in m))
+            for g, m in self.members.items()
+        }
         order = []
         ready = [g for g, n in waiting.items() if not n]
         left = set(waiting)

@@ -87,14 +87,13 @@ class _Solver:
                     self.decide(taken, (n, p), True)
         return taken
 
-    def decide(self, taken: dict[End, bool], end: End, into: bool) -> bool:
-        """Note a decision; return whether it is new."""
+    def decide(self, taken: dict[End, bool], end: End, into: bool) -> None:
+        """Note a decision, from which conclusions are to be drawn if it is new."""
         known = taken.get(end)
         if known is None:
             taken[end] = into
             self.fresh.append(end)
-            return True
-        if known != into:
+        elif known != into:
             net = self.nets[end[0]]
             what = self.places[net.ports[end[1]].symbol].written
             raise _Contradiction(
@@ -102,7 +101,6 @@ class _Solver:
                 f"the wire at {what} would have to run both ways",
                 "what enters a symbol on its left side and leaves on its right side",
             )
-        return False
 
     def propagate(self, taken: dict[End, bool], since: End | None = None) -> None:
         """Draw all conclusions from a decision, or from everything; they go from net to symbol to net."""
@@ -119,22 +117,25 @@ class _Solver:
             self._net(taken, n)
             self._symbol(taken, self.nets[n].ports[p].symbol)
 
-    def _net(self, taken: dict[End, bool], n: int) -> bool:
+    def _net(self, taken: dict[End, bool], n: int) -> None:
         net = self.nets[n]
         ends = [(n, p) for p in range(len(net.ports))]
         givers = [e for e in ends if taken.get(e) is False]
         unknown = [e for e in ends if e not in taken]
         if len(givers) > 1:
             names = " and ".join(self.places[net.ports[p].symbol].written for _, p in givers[:2])
-            raise _Contradiction(net.cell, f"both {names} give to one wire", "one that gives; join them first")
+            raise _Contradiction(
+                net.cell, f"both {names} give to one wire", "one that gives; join them first"
+            )
         if givers:
-            return any([self.decide(taken, e, True) for e in unknown])
+            for end in unknown:
+                self.decide(taken, end, True)
+            return
         if not unknown:
             names = " and ".join(self.places[port.symbol].written for port in net.ports[:2])
             raise _Contradiction(net.cell, f"nothing gives to the wire of {names}", "one symbol that gives")
         if len(unknown) == 1:
-            return self.decide(taken, unknown[0], False)
-        return False
+            self.decide(taken, unknown[0], False)
 
     def _bounds(self, symbol: int) -> tuple[int, int]:
         """Return the smallest and the largest number of inputs of a symbol."""
@@ -154,7 +155,7 @@ class _Solver:
             return 3, 3
         return max(2, count - 1), max(2, count)
 
-    def _symbol(self, taken: dict[End, bool], symbol: int) -> bool:
+    def _symbol(self, taken: dict[End, bool], symbol: int) -> None:
         ends = self.ends_of[symbol]
         known = [taken.get(e) for e in ends]
         into = known.count(True)
@@ -165,12 +166,12 @@ class _Solver:
             found = f"{place.written} takes {into} value{'' if into == 1 else 's'}"
             wanted = {0: "at most one", 1: "one", 2: "two", 3: "three"}.get(least, str(least))
             raise _Contradiction((place.row, place.column), found, f"{wanted} for {_what(place)}")
-        changed = False
         if unknown and into == most:
-            changed = any([self.decide(taken, e, False) for e in unknown])
+            for end in unknown:
+                self.decide(taken, end, False)
         elif unknown and into + len(unknown) == least:
-            changed = any([self.decide(taken, e, True) for e in unknown])
-        return changed
+            for end in unknown:
+                self.decide(taken, end, True)
 
     def settle(self, taken: dict[End, bool]) -> list[End]:
         """Decide all that can be decided by trying each end both ways; return what stays open."""
@@ -203,7 +204,9 @@ class _Solver:
                 return self._unknown(taken)
 
     def _unknown(self, taken: dict[End, bool]) -> list[End]:
-        return [(n, p) for n, net in enumerate(self.nets) for p in range(len(net.ports)) if (n, p) not in taken]
+        return [
+            (n, p) for n, net in enumerate(self.nets) for p in range(len(net.ports)) if (n, p) not in taken
+        ]
 
     def _no_cycle(self, taken: dict[End, bool]) -> None:
         wires = []
@@ -211,10 +214,14 @@ class _Solver:
             giver = next((p for p in range(len(net.ports)) if taken.get((n, p)) is False), None)
             if giver is not None:
                 wires += [
-                    (net.ports[giver].symbol, port.symbol, port) for p, port in enumerate(net.ports) if p != giver
+                    (net.ports[giver].symbol, port.symbol, port)
+                    for p, port in enumerate(net.ports)
+                    if p != giver
                 ]
         if _cycle(wires, len(self.places)):
-            raise _Contradiction(self.nets[0].cell, "the wires run in a circle", "a drawing that begins somewhere")
+            raise _Contradiction(
+                self.nets[0].cell, "the wires run in a circle", "a drawing that begins somewhere"
+            )
 
     def wires(self, taken: dict[End, bool]) -> list[tuple[int, int, Port]]:
         """Return the wires as source, target and the port of the target."""
@@ -331,7 +338,9 @@ def _steps(places: list[Place], wires: list[Wire]) -> list[int | None]:
                     states.add(place.text)
             seen[place.text] = own[i]
         ranks[i] = seen
-    of: list[int | None] = [own[i] if i in own and places[i].text in states else None for i in range(len(places))]
+    of: list[int | None] = [
+        own[i] if i in own and places[i].text in states else None for i in range(len(places))
+    ]
     if not states:
         return [None] * len(places)
     for i in reversed(bare.order):

@@ -1,8 +1,8 @@
-"""The page: the drawing, the equations as the graph gives them, a derivation by hand with its verdicts, the values.
+"""The page: drawing, equations as the graph gives them, a hand derivation with its verdicts, values.
 
-Everything on it that speaks of the same node carries the same key, so that pointing at one of them lights up
-the others: `dh[2]` belongs to the symbol `[h]` of step 2, to the line ``dh = Why^T * do + dh``, to the line of
-the person's derivation that was judged against it, and to the row of its numbers. The page is one file
+Everything on it that speaks of the same node carries the same key, so that pointing at one of them lights
+up the others: `dh[2]` belongs to the symbol `[h]` of step 2, to the line ``dh = Why^T * do + dh``, to the
+line of the person's derivation that was judged against it, and to the row of its numbers. The page is one file
 without any reference to the network, and says so in a content security policy.
 """
 
@@ -267,7 +267,8 @@ class Report:
         # In a frame of its own: the page's style is not to reach the notebook's, nor the other way round.
         return (
             f'<iframe srcdoc="{html.escape(self.html, quote=True)}" sandbox="allow-scripts" '
-            f'style="width:100%;height:900px;border:1px solid #8884" title="{html.escape(self.title)}"></iframe>'
+            'style="width:100%;height:900px;border:1px solid #8884" '
+            f'title="{html.escape(self.title)}"></iframe>'
         )
 
     def __repr__(self) -> str:

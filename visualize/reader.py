@@ -126,7 +126,9 @@ def _read_symbols(text: str) -> _Page:
                 raise page.error((row, column), f"'{sign}' closes nothing", f"'{_opening(sign)}' before it")
             elif sign not in CONNECTS and sign not in ARROWS and sign not in (JUNCTION, " ", ""):
                 raise page.error(
-                    (row, column), f"'{sign}' is no sign of a drawing", "a symbol in brackets, a wire or a blank"
+                    (row, column),
+                    f"'{sign}' is no sign of a drawing",
+                    "a symbol in brackets, a wire or a blank",
                 )
             column += 1
     filled = [i for line in page.rows for i, sign in enumerate(line) if sign not in (" ", "")]
@@ -143,7 +145,7 @@ def _read_symbol(page: _Page, row: int, column: int) -> int:
     closing = BRACKETS[line[column]]
     end = column + 1
     while end < len(line) and line[end] != closing:
-        if line[end] in BRACKETS or line[end] in "]})" and line[end]:
+        if line[end] in BRACKETS or (line[end] in "]})" and line[end]):
             raise page.error((row, end), f"'{line[end]}' inside of '{line[column]}'", f"'{closing}' first")
         end += 1
     if end == len(line):
@@ -213,9 +215,9 @@ def _erase_frame(page: _Page, top: int, left: int, bottom: int, right: int | Non
             if column < len(page.rows[row]):
                 page.rows[row][column] = _crossing(page, (row, column), (UP, DOWN), column in (left, right))
     for row in range(top + 1, bottom):
-        for column in (left, right):
-            if column is not None:
-                page.rows[row][column] = _crossing(page, (row, column), (LEFT, RIGHT), False)
+        for side in (left, right):
+            if side is not None:
+                page.rows[row][side] = _crossing(page, (row, side), (LEFT, RIGHT), False)
 
 
 def _crossing(page: _Page, cell: Cell, ways: tuple[Cell, Cell], corner: bool) -> str:
@@ -302,10 +304,10 @@ def _follow(
         return
     if not needed:
         return
-    if sign in ARROWS or (way in (LEFT, RIGHT) and not crossed and _at_edge(page, cell, way)):
-        if there in (" ", "") and target not in page.at:
-            ends.setdefault(cell, []).append(_SIDE[way])
-            return
+    may_end = sign in ARROWS or (way in (LEFT, RIGHT) and not crossed and _at_edge(page, cell, way))
+    if may_end and there in (" ", "") and target not in page.at:
+        ends.setdefault(cell, []).append(_SIDE[way])
+        return
     raise _broken(page, cell, way, target, crossed)
 
 
@@ -316,7 +318,9 @@ def _at_edge(page: _Page, cell: Cell, way: Cell) -> bool:
 def _broken(page: _Page, cell: Cell, way: Cell, target: Cell, crossed: bool) -> DrawingSyntaxError:
     there = page.sign(target)
     if crossed:
-        found = f"a wire meets an upright one at column {cell[1] + 1 + way[1] + 1} and does not come out again"
+        found = (
+            f"a wire meets an upright one at column {cell[1] + 1 + way[1] + 1} and does not come out again"
+        )
         return page.error(cell, found, "a wire on both sides of | (a crossing), or + (a junction)")
     if target in page.at:
         what = page.boxes[page.at[target]].text

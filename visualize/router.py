@@ -94,7 +94,7 @@ class Router:
             for position, side in self._best_sides(i, sources, chosen).items():
                 self.inputs[i, position] = side
                 self.taken[i].add(side)
-        for (j, i) in self.layout.touching:
+        for j, i in self.layout.touching:
             self.taken[j].add("top" if boxes[i].row < boxes[j].row else "bottom")
 
     def _best_sides(self, i: int, sources: list[int], chosen: dict[int, str]) -> dict[int, str]:
@@ -104,7 +104,9 @@ class Router:
         for combination in _injections(len(sources), sides):
             if any(combination[p] != side for p, side in chosen.items()):
                 continue
-            if symbol.ordered and [sides.index(s) for s in combination] != sorted(sides.index(s) for s in combination):
+            if symbol.ordered and [sides.index(s) for s in combination] != sorted(
+                sides.index(s) for s in combination
+            ):
                 continue
             cost = sum(self._side_cost(i, j, side) for j, side in zip(sources, combination, strict=True))
             if best is None or cost < best[0]:
@@ -194,7 +196,9 @@ class Router:
 
     def _connect(self, net: _Route, target: int, position: int) -> None:
         side = self.inputs[target, position]
-        goals = {cell: opposite(_OUTWARD[side]) for cell in self._ports(target, side) if self._free(cell, net)}
+        goals = {
+            cell: opposite(_OUTWARD[side]) for cell in self._ports(target, side) if self._free(cell, net)
+        }
         planned = next((c for c, (s, t, p) in self.reserved.items() if (t, p) == (target, position)), None)
         if planned is not None and planned in goals:
             goals = {planned: goals[planned]}
@@ -237,19 +241,25 @@ class Router:
                 price += SIDE
             for cell in self._ports(net.source, side):
                 if cell not in net.ways and cell not in self.wire and self._free(cell, net):
-                    off = 0.2 * abs(cell[1] - self.layout.boxes[net.source].center) if side != "right" else 0.0
+                    off = (
+                        0.2 * abs(cell[1] - self.layout.boxes[net.source].center) if side != "right" else 0.0
+                    )
                     found.append((price + off, cell, _OUTWARD[side], False))
         return found
 
     def _may_tap(self, cell: Cell, net: _Route) -> bool:
-        """A junction next to a symbol or to another net's junction would be read as joined to it."""
+        """Tell whether a junction here would be read as nothing but a junction of its own wire."""
         for way in (UP, RIGHT, DOWN, LEFT):
             beside = cell[0] + way[0], cell[1] + way[1]
             if way not in net.ways[cell]:
                 if beside in self.solid:
                     return False
                 other = self.wire.get(beside)
-                if other is not None and (other is not net or len(other.ways[beside]) > 2) and len(other.ways[beside]) > 2:
+                if (
+                    other is not None
+                    and (other is not net or len(other.ways[beside]) > 2)
+                    and len(other.ways[beside]) > 2
+                ):
                     return False
         return True
 

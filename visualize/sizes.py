@@ -13,14 +13,24 @@ from typing import Any
 import numpy as np
 
 from visualize.build import _adds, leaf_names
-from visualize.diagram import CARRY, FUNCTION, JOIN, OPERATION, PRODUCT, VALUE, Diagram, Symbol, parameter_names
+from visualize.diagram import (
+    CARRY,
+    FUNCTION,
+    JOIN,
+    OPERATION,
+    PRODUCT,
+    VALUE,
+    Diagram,
+    Symbol,
+    parameter_names,
+)
 from visualize.errors import DrawingError
 
 # Sizes for what is left open, all different.
 _OPEN = (3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
 _KEEPS_SIZE = (
-    "tanh", "sig", "sigmoid", "relu", "softmax", "log_softmax", "exp", "log", "sqrt", "abs", "neg", "negative",
-    "sign", "σ", "stop_gradient",
+    "tanh", "sig", "sigmoid", "relu", "softmax", "log_softmax", "exp", "log", "sqrt", "abs", "neg",
+    "negative", "sign", "σ", "stop_gradient",
 )  # fmt: skip
 
 
@@ -41,9 +51,7 @@ class _Sizes:
         self.parent[self.find(a)] = self.find(b)
 
 
-def random_arrays(
-    diagram: Diagram, seed: int = 0, batch: int = 1
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def random_arrays(diagram: Diagram, seed: int = 0, batch: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return random parameters and inputs that fit a drawing.
 
     Parameters
@@ -159,7 +167,9 @@ def _constrain(diagram: Diagram, symbol: Symbol, sizes: _Sizes) -> None:
     if symbol.kind == PRODUCT and into:
         name = parameter_names(symbol)[0]
         if symbol.text.startswith("@"):
-            raise DrawingError(f"{symbol.written}{_where(symbol)} multiplies from the right; give it arrays in Python")
+            raise DrawingError(
+                f"{symbol.written}{_where(symbol)} multiplies from the right; give it arrays in Python"
+            )
         turned = symbol.text.endswith("^T")
         sizes.same(into[0], ("out" if turned else "in", name))
         sizes.same(i, ("in" if turned else "out", name))
@@ -167,8 +177,8 @@ def _constrain(diagram: Diagram, symbol: Symbol, sizes: _Sizes) -> None:
         sizes.sums.append((i, [*into], symbol))
     elif symbol.kind == FUNCTION and not _keeps_size(symbol):
         raise DrawingError(
-            f"{symbol.written}{_where(symbol)}: a drawing does not tell the sizes that come out of it; build it "
-            "from Python with arrays of your own: visualize.parse(text).build(parameters, inputs)"
+            f"{symbol.written}{_where(symbol)}: a drawing does not tell the sizes that come out of it; build "
+            "it from Python with arrays of your own: visualize.parse(text).build(parameters, inputs)"
         )
     elif symbol.kind in (VALUE, FUNCTION, OPERATION, JOIN, CARRY):
         if symbol.kind == OPERATION and symbol.text not in ("*", "+", "-", "/", "^", "maximum", "minimum"):

@@ -1,8 +1,8 @@
 """A drawing in characters for any diagram: plain, and never short of room.
 
-The symbols go down to the right in the order of evaluation. Each has a column of its own to the right of it, in
-which its value comes down, and its inputs come in along rows of their own: everything else is crossed
-straight. What is drawn this way is always read in one way, since all goes in on the left and out on the right.
+The symbols go down to the right in the order of evaluation. Each has a column of its own to the right of it,
+in which its value comes down, and its inputs come in along rows of their own: everything else is crossed
+straight. What is drawn this way reads in one way only: all goes in on the left and out on the right.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def staircase(diagram: Diagram) -> str:
         else:
             above, left, below = max(count - 2, 0), count > 0, count > 1
             if above > size:
-                raise DrawingError(f"{texts[i]} takes {count} values and has room for {size + 2}: draw it as .svg")
+                raise DrawingError(
+                    f"{texts[i]} takes {count} values and has room for {size + 2}: draw it as .svg"
+                )
             row += above + 1
             place = _Place(row, column + 1, column + size)
             # Counted from above by the left side to below; the first of those above is the outermost.
@@ -97,17 +99,17 @@ def _draw_wires(
             continue
         for source, entry in zip(diagram.inputs(i), place.inputs, strict=True):
             ends.setdefault(source.id, []).append(entry)
-    for source, entries in ends.items():
-        column, start = column_of[source], places[source].row
+    for giver, entries in ends.items():
+        column, start = column_of[giver], places[giver].row
         rows = {row for row, _, _ in entries}
         lowest = max(rows)
         for row in range(start + 1, lowest + 1):
             _down(grid, (row, column), taps=row in rows, last=row == lowest)
         grid[start, column] = "."
-    for source, entries in ends.items():
+    for giver, entries in ends.items():
         for row, side, end in entries:
             stop = end if side == "left" else end - 1
-            for k in range(column_of[source] + 1, stop + 1):
+            for k in range(column_of[giver] + 1, stop + 1):
                 # An upright wire is crossed unbroken.
                 if grid.get((row, k)) != "|":
                     grid[row, k] = "-"

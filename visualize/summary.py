@@ -1,4 +1,4 @@
-"""What a picture tells of a node's numbers: shape, range, and a strip of colours; the same of its gradient."""
+"""What a picture tells of numbers: shape, range, and a strip of colours; of a value and of its gradient."""
 
 from __future__ import annotations
 

@@ -64,9 +64,7 @@ def _scoped(rules: list[str]) -> str:
     return "\n".join(lines)
 
 
-def finish(
-    svg: bytes, diagram: Diagram, numbers: Numbers, title: str, *, direction: str = "forward"
-) -> str:
+def finish(svg: bytes, diagram: Diagram, numbers: Numbers, title: str, *, direction: str = "forward") -> str:
     """Return the SVG that Graphviz made with everything that makes it readable for all.
 
     Parameters

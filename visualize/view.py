@@ -87,9 +87,7 @@ class _Sketch:
     ) -> int:
         i = len(self.symbols)
         step = node.step if step is None else step
-        self.symbols.append(
-            Symbol(i, kind, text, step, nodes or (node,), shown=shown, parameters=parameters)
-        )
+        self.symbols.append(Symbol(i, kind, text, step, nodes or (node,), shown=shown, parameters=parameters))
         self.wires.extend(Wire(source, i, position) for position, source in enumerate(inputs))
         return i
 
@@ -291,7 +289,8 @@ def _product(node: Node) -> tuple[str, Node, Node] | None:
         return None
     if node.primitive.name != "matmul":
         return None
-    for weight, operand, mark in ((node.inputs[0], node.inputs[1], ""), (*node.inputs[::-1], "@")):
+    a, b = node.inputs
+    for weight, operand, mark in ((a, b, ""), (b, a, "@")):
         turned = ""
         if (
             weight.primitive is not None

@@ -1,4 +1,4 @@
-"""`minigrad draw`, `minigrad run` and `minigrad report`: pictures of a network, and networks from pictures."""
+"""`minigrad draw`, `minigrad run` and `minigrad report`: pictures of networks, and networks from pictures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class Fold(StrEnum):
 
 
 Model = Annotated[
-    str, typer.Argument(help="elman, lstm, another built-in network, FILE.py:function, or a drawing FILE.txt.")
+    str,
+    typer.Argument(help="elman, lstm, another built-in network, FILE.py:function, or a drawing FILE.txt."),
 ]
 Steps = Annotated[int | None, typer.Option(help="Time steps to unroll.", show_default="3", min=1)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that minigrad did not write.")]
@@ -73,7 +74,12 @@ def draw(
 
     loss = _loss(model, steps)
     drawing = draw_graph(
-        loss, view=view.value, direction=direction.value, fold=fold.value, values=values, title=_title(model, loss)
+        loss,
+        view=view.value,
+        direction=direction.value,
+        fold=fold.value,
+        values=values,
+        title=_title(model, loss),
     )
     if out is None:
         typer.echo(drawing.text)
@@ -130,7 +136,7 @@ def report(
     out: Annotated[Path, typer.Option("-o", "--out", help="The page to write.")] = Path("report.html"),
     overwrite: Overwrite = False,
 ) -> None:
-    """Write one page: the drawing, the equations as the graph gives them, and a hand derivation with verdicts."""
+    """Write one page: drawing, equations as the graph gives them, a hand derivation with verdicts, values."""
     from visualize import report as make_report
 
     loss = _loss(model, steps)

@@ -56,14 +56,18 @@ class Browser:
         self.events: list[dict[str, Any]] = []
         self._timer = threading.Timer(120, self.process.kill)  # a browser that hangs fails the test
         self._timer.start()
-        target = next(
-            t for t in self._send("Target.getTargets")["targetInfos"] if t["type"] == "page"
-        )
+        target = next(t for t in self._send("Target.getTargets")["targetInfos"] if t["type"] == "page")
         attached = self._send("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         self.session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log", "Accessibility"):
             self.call(f"{domain}.enable")
-        self.call("Emulation.setDeviceMetricsOverride", width=size[0], height=size[1], deviceScaleFactor=1, mobile=False)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=size[0],
+            height=size[1],
+            deviceScaleFactor=1,
+            mobile=False,
+        )
         if dark:
             feature = {"name": "prefers-color-scheme", "value": "dark"}
             self.call("Emulation.setEmulatedMedia", features=[feature])
@@ -125,7 +129,9 @@ class Browser:
     def requests(self) -> list[str]:
         """Return the addresses that the page asked for."""
         return [
-            e["params"]["request"]["url"] for e in self.events if e.get("method") == "Network.requestWillBeSent"
+            e["params"]["request"]["url"]
+            for e in self.events
+            if e.get("method") == "Network.requestWillBeSent"
         ]
 
     def complaints(self) -> list[Any]:

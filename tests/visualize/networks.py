@@ -16,7 +16,8 @@ def gru(steps: int, hidden: int = 4, features: int = 3) -> mg.Node:
     """Cho et al. 2014, with a read-out and a loss at every step."""
     both = hidden + features
     w = _weights(
-        Wz=(hidden, both), bz=(hidden, 1), Wr=(hidden, both), br=(hidden, 1), Wn=(hidden, both), bn=(hidden, 1),
+        Wz=(hidden, both), bz=(hidden, 1), Wr=(hidden, both), br=(hidden, 1), Wn=(hidden, both),
+        bn=(hidden, 1),
         Wy=(2, hidden), by=(2, 1),
     )  # fmt: skip
     random = np.random.default_rng(1)
@@ -88,10 +89,13 @@ def random_graph(seed: int, operations: int) -> mg.Node:
     """A graph of random primitives over vectors of one size; every value is used."""
     random = np.random.default_rng(seed)
     size = 3
-    values = [mg.constant(random.normal(size=(size, 1)), name=f"x{i}", step=1) for i in range(random.integers(1, 4))]
+    values = [
+        mg.constant(random.normal(size=(size, 1)), name=f"x{i}", step=1) for i in range(random.integers(1, 4))
+    ]
     unused = list(values)
     with mg.step(1):
         for k in range(operations):
+
             def pick() -> mg.Node:
                 pool = unused if unused and random.random() < 0.7 else values
                 node = pool[random.integers(len(pool))]

@@ -59,7 +59,9 @@ def test_the_order_of_inputs_is_from_above_by_the_left_to_below():
 
 def test_products_that_meet_are_added_and_vectors_concatenated():
     x = np.ones((2, 1))
-    added = parse("[x]-{V}.\n       #-[y]\n[w]-{W}'").build({"V": np.eye(2), "W": np.eye(2)}, {"x": x, "w": x})
+    added = parse("[x]-{V}.\n       #-[y]\n[w]-{W}'").build(
+        {"V": np.eye(2), "W": np.eye(2)}, {"x": x, "w": x}
+    )
     assert added["y"].value.tolist() == [[2.0], [2.0]]
     joined = parse("[x].\n   #-[y]\n[w]'").build({}, {"x": x, "w": 2 * x})
     assert joined["y"].value.tolist() == [[1.0], [1.0], [2.0], [2.0]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -86,7 +87,7 @@ def test_steps_stand_side_by_side_in_the_order_of_time():
         text = outline.get("d") or outline.get("points") or ""
         xs = [float(x) for x in re.findall(r"(-?\d+\.?\d*)[, ]-?\d+\.?\d*", text)]
         edges.append((min(xs), max(xs)))
-    assert all(a[1] <= b[0] for a, b in zip(edges, edges[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(edges))
 
 
 def test_no_symbols_overlap_and_no_wire_runs_through_one():
@@ -110,7 +111,9 @@ def _box(group: ET.Element) -> tuple[float, float, float, float]:
             cx, cy, rx, ry = (float(element.get(k, 0)) for k in ("cx", "cy", "rx", "ry"))
             return cx - rx, cy - ry, cx + rx, cy + ry
         if element.tag in (f"{SVG}path", f"{SVG}polygon"):
-            flat = [float(x) for x in re.findall(r"-?\d+\.?\d*", element.get("d") or element.get("points") or "")]
+            flat = [
+                float(x) for x in re.findall(r"-?\d+\.?\d*", element.get("d") or element.get("points") or "")
+            ]
             return min(flat[::2]), min(flat[1::2]), max(flat[::2]), max(flat[1::2])
     return 0, 0, 0, 0
 
@@ -203,8 +206,8 @@ def test_a_penalty_on_the_parameters_is_drawn():
 
 _EVIL = [
     "<script>alert(1)</script>", 'a"b', "a'b", "a\\b\\n\\N", "a\nb", "node", "digraph", "strict", "<b>x</b>",
-    "&amp;", "שלום", "\u202eevil", "a]b", "(f)", "{W}", "x" * 10_000, "a\x00b", "🎉", "\ud800", " ", "]]>", "%s{{x}}", "#",
-    "… ×3", "//", "[", "a|b", "中文",
+    "&amp;", "שלום", "\u202eevil", "a]b", "(f)", "{W}", "x" * 10_000, "a\x00b", "🎉", "\ud800", " ", "]]>",
+    "%s{{x}}", "#", "… ×3", "//", "[", "a|b", "中文",
 ]  # fmt: skip
 
 
@@ -289,7 +292,7 @@ def test_an_unknown_option_says_what_there_is(options, message):
 def test_ten_thousand_nodes_offer_to_fold():
     loss = load("lstm", steps=400)
     with pytest.raises(DrawingError, match="fold='auto'"):
-        draw(loss, view="primitive", fold="never").svg  # noqa: B018
+        draw(loss, view="primitive", fold="never").svg
     folded = draw(loss, view="primitive")
     assert len(folded.diagram.symbols) < 300
     assert "… ×397" in folded.svg

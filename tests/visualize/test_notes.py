@@ -52,8 +52,38 @@ def test_the_lstm_drawing_reads_with_one_sign_changed():
     read = parse(LSTM)
     first = [s for s in read.symbols if s.step in (0, 1) and s.kind != "carry"]
     assert sorted(s.written for s in first) == sorted(
-        "[c] [h] # [wes] {Wex} [x] [z] {Wf} {Wi} {Wc} {Wo} (sig+bf) (sig+bi) (tanh+bc) (sig+bo) [fg] [ig] "
-        "[c_hat] [og] (*) (*) (*) (+) (tanh) [c] {Why} (softmax+by) [p] [h] [c]".split()
+        [
+            "[c]",
+            "[h]",
+            "#",
+            "[wes]",
+            "{Wex}",
+            "[x]",
+            "[z]",
+            "{Wf}",
+            "{Wi}",
+            "{Wc}",
+            "{Wo}",
+            "(sig+bf)",
+            "(sig+bi)",
+            "(tanh+bc)",
+            "(sig+bo)",
+            "[fg]",
+            "[ig]",
+            "[c_hat]",
+            "[og]",
+            "(*)",
+            "(*)",
+            "(*)",
+            "(+)",
+            "(tanh)",
+            "[c]",
+            "{Why}",
+            "(softmax+by)",
+            "[p]",
+            "[h]",
+            "[c]",
+        ]
     )
     joined = next(s for s in read.symbols if s.written == "#" and s.step == 1)
     assert [s.text for s in read.inputs(joined)] == ["h", "wes"]  # a concatenation, h above wes

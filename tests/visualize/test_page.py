@@ -36,7 +36,11 @@ def browser(page):
 def test_the_page_is_one_file_without_references(page):
     html = page.read_text("utf-8")
     addresses = set(re.findall(r"https?://[^\s\"'<>)]+", html))
-    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink", "http://www.w3.org/1998/Math/MathML"}
+    assert addresses <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+        "http://www.w3.org/1998/Math/MathML",
+    }
     assert "default-src 'none'" in html
     assert "<math" in html and "<svg" in html
     assert "adwes" in html and "undefined name" in html  # the slip of the note, found
@@ -131,9 +135,12 @@ def test_the_keyboard_reaches_everything(browser):
             f"(() => {{ const list = document.querySelector('[data-list={name}]');"
             "list.querySelector(\"[tabindex='0']\").focus(); const seen = new Set();"
             "for (let i = 0; i < 400; i++) { seen.add(document.activeElement);"
-            "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true})); }"
-            "const all = [...list.querySelectorAll('[data-keys]')].filter(m => m instanceof SVGElement || m.offsetParent);"
-            "return [all.length, all.filter(m => seen.has(m)).length, document.querySelectorAll('.lit').length] })()"
+            "const right = new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true});"
+            "document.activeElement.dispatchEvent(right); }"
+            "const all = [...list.querySelectorAll('[data-keys]')]"
+            ".filter(m => m instanceof SVGElement || m.offsetParent);"
+            "const lit = document.querySelectorAll('.lit').length;"
+            "return [all.length, all.filter(m => seen.has(m)).length, lit] })()"
         )
         assert reached[0] == reached[1] > 10
         assert reached[2] > 0  # what has the focus is lit
@@ -150,14 +157,21 @@ def test_the_slider_chooses_the_step_of_the_values_and_the_zoom(browser):
         )
         seen.append(
             browser.run(
-                "[...document.querySelectorAll('tr[data-step]')].filter(r => r.offsetParent).map(r => r.dataset.step)"
+                "[...document.querySelectorAll('tr[data-step]')]"
+                ".filter(r => r.offsetParent).map(r => r.dataset.step)"
             )
         )
-    assert [set(steps) for steps in seen] == [{"0"}, {"1"}, {"2"}, {"3"}]  # the initial states stand before the first step
+    assert [set(steps) for steps in seen] == [
+        {"0"},
+        {"1"},
+        {"2"},
+        {"3"},
+    ]  # the initial states stand before the first step
     boxes = [
         browser.run(
             f"(() => {{ const z = document.getElementById('zoom'); z.checked = {state};"
-            "z.dispatchEvent(new Event('change')); return document.querySelector('#picture svg').getAttribute('viewBox') })()"
+            "z.dispatchEvent(new Event('change'));"
+            "return document.querySelector('#picture svg').getAttribute('viewBox') })()"
         )
         for state in ("true", "false")
     ]
@@ -171,7 +185,8 @@ def test_no_horizontal_scroll_no_request_no_complaint_and_it_prints(browser, pag
     width = browser.run("[document.documentElement.scrollWidth, window.innerWidth]")
     assert width[0] <= width[1] == 1280
     overflowing = browser.run(
-        "[...document.querySelectorAll('.panel, .panel .scroll, .picture')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+        "[...document.querySelectorAll('.panel, .panel .scroll, .picture')]"
+        ".filter(e => e.scrollWidth > e.clientWidth + 1).length"
     )
     assert overflowing == 0
     assert set(browser.requests()) <= {page.resolve().as_uri(), "data:,"}

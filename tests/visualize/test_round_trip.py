@@ -1,4 +1,4 @@
-"""What is drawn in characters reads back as the same diagram; what is changed in it is refused or read as changed."""
+"""A drawing in characters reads back as the same diagram; a changed one is refused or read as changed."""
 
 from __future__ import annotations
 
@@ -148,8 +148,14 @@ def test_an_lstm_step_stays_within_60_columns_and_20_rows():
 def test_carries_are_straight_and_time_runs_to_the_right(model):
     diagram = parse(draw_text(hand([load(model, steps=4)])))
     for name in ("h", "c") if model == "lstm" else ("h",):
-        places = [s.place for s in diagram.symbols if s.kind == VALUE and s.text == name and s.step is not None]
-        states = sorted((s.step, s.place) for s in diagram.symbols if s.text == name and s.kind == VALUE and s.step is not None)
+        places = [
+            s.place for s in diagram.symbols if s.kind == VALUE and s.text == name and s.step is not None
+        ]
+        states = sorted(
+            (s.step, s.place)
+            for s in diagram.symbols
+            if s.text == name and s.kind == VALUE and s.step is not None
+        )
         if name == "c" and model == "lstm":
             assert len(states) == 5
         assert places
@@ -168,6 +174,7 @@ def test_steps_are_counted_by_the_states():
 # -- mutations ---------------------------------------------------------------------------------------
 
 _LSTM = draw_text(hand([load("lstm", steps=1)]))
+
 
 def _wire_cells(text: str) -> list[tuple[int, int]]:
     found = []
@@ -257,14 +264,14 @@ def test_a_drawing_that_does_not_read_says_where_and_what_was_expected(drawing, 
 
 def test_a_drawing_that_reads_both_ways_asks_for_an_arrow():
     upright = "[a]\n |\n{W}\n |\n[b]"
-    with pytest.raises(DrawingSyntaxError, match="either way.*arrow"):
+    with pytest.raises(DrawingSyntaxError, match=r"either way.*arrow"):
         parse(upright)
     assert str(parse("[a]\n v\n{W}\n |\n[b]")).startswith("[a] -> {W}")
     assert str(parse("[a]\n ^\n{W}\n |\n[b]")).startswith("[b] -> {W}")
 
 
 def test_a_circle_is_refused():
-    with pytest.raises(DrawingSyntaxError, match="circle|both ways|nothing gives"):
+    with pytest.raises(DrawingSyntaxError, match=r"circle|both ways|nothing gives"):
         parse(",-(*)-{W}.\n|  |     |\n| [x]    |\n`--------'")
 
 
@@ -272,7 +279,9 @@ def test_a_frame_around_a_cell_carries_nothing():
     framed = ",-------------.\n|             |\n+-[a]-{W}-[b]-+\n|             |\n`-------------'"
     with pytest.raises(DrawingSyntaxError):
         parse(framed)  # a wire that ends at the frame from inside leads nowhere
-    crossing = "  ,-------------.\n  |             |\n>-+-[a]-{W}-[b]-+->\n  |             |\n  `-------------'"
+    crossing = (
+        "  ,-------------.\n  |             |\n>-+-[a]-{W}-[b]-+->\n  |             |\n  `-------------'"
+    )
     assert parse(crossing).isomorphic(parse(">-[a]-{W}-[b]->"))
     assert parse(crossing.replace("+", "|")).isomorphic(parse(">-[a]-{W}-[b]->"))
 
@@ -284,7 +293,7 @@ def test_crossings_are_not_junctions():
     wired = "    ,-{V}-[d]\n    |\n[a]-|-{W}-[c]\n    |\n[b]-'"
     assert sorted(str(parse(wired)).splitlines()) == ["[a] -> {W}", "[b] -> {V}", "{V} -> [d]", "{W} -> [c]"]
     joined = wired.replace("[a]-|-{W}", "[a]-+-{W}")
-    with pytest.raises(DrawingSyntaxError, match="both .* give to one wire"):
+    with pytest.raises(DrawingSyntaxError, match=r"both .* give to one wire"):
         parse(joined)
 
 
