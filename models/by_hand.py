@@ -228,7 +228,7 @@ def elman_many_to_one(
     contributions: dict[int, Array] = {}
     for t in range(T, 0, -1):
         dz = dh * act.slope(z[t])
-        # 002:24  dL/dWhh (t = 2) = dL/dh2 ⋅ 1 - squared(h2) ⋅ transpose(h1)
+        # 002:23-24  dL/dWhh (t = 2) = dL/dh2 ⋅ dh2/dWhh = dL/dh2 ⋅ 1 - squared(h2) ⋅ transpose(h1)
         contributions[t] = dz @ h[t - 1].T
         dWxh += dz @ inputs[t - 1].T
         dbh += _column_sum(dz)
@@ -236,7 +236,7 @@ def elman_many_to_one(
         dh = Whh.T @ dz  # (line 29 has `h1/dWhh` where dh1/dWhh is meant)
     dWhh = np.zeros_like(Whh)
     for t in range(1, T + 1):
-        dWhh += contributions[t]  # 002:34, 002:101  dL/dWhh (t = 1) + dL/dWhh (t = 2) + ...
+        dWhh += contributions[t]  # 002:34  dL/dWhh (t = 2) + dL/dWhh (t = 1), likewise 101
     gradients = {"Wxh": dWxh, "Whh": dWhh, "bh": dbh, "Why": do @ h[T].T, "by": _column_sum(do), "h": dh}
     return ByHand(loss, gradients, {T: y}, contributions)
 

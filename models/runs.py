@@ -21,6 +21,7 @@ from typing import Any
 
 from models.checkpoint import load, save, write_atomically
 from models.errors import CheckpointError
+from models.text import BackOff, entropy
 from models.training import Settings, Trainer, Update
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -122,7 +123,7 @@ class Run:
         write_atomically(self.directory / LOG, text.encode())
 
     def draw_curve(self) -> Path:
-        """Draw the loss over the updates, on the text trained on and on the held-out one."""
+        """Draw the loss over the updates, on the text trained on and on the held-out one, beside the baselines."""
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
 
@@ -149,6 +150,25 @@ class Run:
             markersize=3,
             label="held-out text",
         )
+        trainer = self.trainer
+        three = BackOff(trainer.train_tokens, len(trainer.vocabulary)).bits_per_token(
+            trainer.validation_tokens
+        )
+        for bits, label in (
+            (entropy(trainer.validation_tokens), "entropy of the characters"),
+            (counts.bits_per_token(trainer.validation_tokens), "3-gram counts with back-off"),
+        ):
+            axes.axhline(bits, color="#969696", linestyle="--", linewidth=0.8)
+            axes.annotate(
+                label,
+                (1, bits),
+                xycoords=("axes fraction", "data"),
+                xytext=(-4, 3),
+                textcoords="offset points",
+                ha="right",
+                fontsize=8,
+                color="#636363",
+            )
         axes.set_xlabel("updates")
         axes.set_ylabel("bits per character")
         axes.grid(alpha=0.3)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import io
 import sys
 from importlib.util import find_spec
 
@@ -57,6 +58,9 @@ def _register_commands() -> None:
 
 def main() -> None:
     """Run the command line; the entry point of the `minigrad` script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show ² shows ? instead of failing
+            stream.reconfigure(errors="replace")
     try:
         _register_commands()
         app()
