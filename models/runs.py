@@ -123,7 +123,7 @@ class Run:
         write_atomically(self.directory / LOG, text.encode())
 
     def draw_curve(self) -> Path:
-        """Draw the loss over the updates, on the text trained on and on the held-out one, beside the baselines."""
+        """Draw the loss over the updates, on both parts of the text, beside what there is to beat."""
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
 
@@ -151,9 +151,7 @@ class Run:
             label="held-out text",
         )
         trainer = self.trainer
-        three = BackOff(trainer.train_tokens, len(trainer.vocabulary)).bits_per_token(
-            trainer.validation_tokens
-        )
+        counts = BackOff(trainer.train_tokens, len(trainer.vocabulary))
         for bits, label in (
             (entropy(trainer.validation_tokens), "entropy of the characters"),
             (counts.bits_per_token(trainer.validation_tokens), "3-gram counts with back-off"),
