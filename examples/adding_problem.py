@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 import minigrad as mg
 from models import LSTM, ElmanRNN, Recurrent, build
-from models.training import clip_norm, make_step
+from models.training import make_step
 
 HERE = Path(__file__).parent
 
@@ -69,8 +69,9 @@ def learn(net: Recurrent, steps, columns, updates, learning_rate, seed):
             curve.append((update, float(np.mean((answer - kept[1]) ** 2))))
         inputs, targets = problem(random, steps, columns)
         _, gradients, _ = step(inputs.astype(net.dtype), targets.astype(net.dtype), zero)
-        clipped, _ = clip_norm({name: g / columns for name, g in gradients.items()}, 1.0)
-        optimizer.step(clipped)
+        mean = {name: g / columns for name, g in gradients.items()}
+        mg.optimizers.clip_by_norm(mean, 1.0)
+        optimizer.step(mean)
     return np.array(curve)
 
 

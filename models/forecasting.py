@@ -21,7 +21,7 @@ from models import LSTM, ElmanRNN
 from models.errors import DataError, TrainingError
 from models.recurrent import Recurrent
 from models.series import Scaling, extend, predict, root_mean_square, season
-from models.training import MODELS, clip_norm, make_step
+from models.training import MODELS, make_step
 from models.windows import forecasting_pairs
 
 Array = NDArray[Any]
@@ -139,11 +139,12 @@ class Forecaster:
         best, kept = math.inf, self.net.values()
         for epoch in range(1, epochs + 1):
             loss, gradients, _ = self._step(self.inputs, self.targets, zero)
-            clipped, norm = clip_norm({name: g / count for name, g in gradients.items()}, self.clip)
+            mean = {name: g / count for name, g in gradients.items()}
+            norm = optimizers.clip_by_norm(mean, self.clip or math.inf)
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise TrainingError(f"epoch {epoch}: the loss is {loss:g}; a smaller --learning-rate helps")
             self.optimizer.learning_rate = self.learning_rate * (1 - 0.95 * (epoch - 1) / epochs)
-            self.optimizer.step(clipped)
+            self.optimizer.step(mean)
             error = root_mean_square(predict(self.net, self.stop_inputs) - self.stop_targets)
             if error < best:
                 best, kept = error, {name: array.copy() for name, array in self.net.values().items()}

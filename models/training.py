@@ -35,7 +35,13 @@ Arrays = dict[str, Array]
 Step = Callable[[Array, Array, Mapping[str, Array]], tuple[float, Arrays, Arrays]]
 
 MODELS: dict[str, type[ElmanRNN] | type[LSTM]] = {"lstm": LSTM, "elman": ElmanRNN}
-OPTIMIZERS = {"adam": optimizers.Adam, "sgd": optimizers.SGD}
+OPTIMIZERS: dict[str, type[optimizers.Optimizer]] = {
+    "adam": optimizers.Adam,
+    "adamw": optimizers.AdamW,
+    "rmsprop": optimizers.RMSProp,
+    "adagrad": optimizers.Adagrad,
+    "sgd": optimizers.SGD,
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Settings:
         Window length and number of parallel streams of one update.
     epochs : int
         Passes over the training part.
-    optimizer : {"adam", "sgd"}
+    optimizer : {"adam", "adamw", "rmsprop", "adagrad", "sgd"}
     learning_rate : float
         At the start; it falls linearly to a tenth of it over the run if `decay`.
     clip : float
@@ -187,21 +193,6 @@ def compiled_step(net: Recurrent) -> Step:
     return step
 
 
-def clip_norm(gradients: Mapping[str, Array], largest: float) -> tuple[Arrays, float]:
-    """Scale all gradients together so that their norm is at most `largest` (Pascanu et al. 2013).
-
-    Returns
-    -------
-    gradients : dict of str to ndarray
-    norm : float
-        Before scaling.
-    """
-    norm = math.sqrt(sum(float(np.vdot(g, g)) for g in gradients.values()))
-    if not 0 < largest < norm:
-        return dict(gradients), norm
-    return {name: g * g.dtype.type(largest / norm) for name, g in gradients.items()}, norm
-
-
 class Trainer:
     """A network, the text it learns from, and how far it has come.
 
@@ -294,7 +285,7 @@ class Trainer:
             for inputs, targets in windows[self.window :]:
                 loss, gradients, carry = self._step(inputs, targets, self.carry)
                 mean = {name: g * g.dtype.type(scale) for name, g in gradients.items()}
-                clipped, norm = clip_norm(mean, settings.clip)
+                norm = optimizers.clip_by_norm(mean, settings.clip or math.inf)
                 if not (math.isfinite(loss) and math.isfinite(norm)):
                     raise TrainingError(
                         f"update {self.number + 1}: the loss is {loss * scale:g}, the norm of the gradients "
@@ -303,7 +294,7 @@ class Trainer:
                 if settings.decay:
                     done = self.number / (settings.epochs * self.windows)
                     self.optimizer.learning_rate = settings.learning_rate * (1 - 0.9 * min(done, 1.0))
-                self.optimizer.step(clipped)
+                self.optimizer.step(mean)
                 self.carry = {name: np.array(array) for name, array in carry.items()}
                 self.window += 1
                 self.number += 1

@@ -45,7 +45,9 @@ def train(
     steps: Annotated[int | None, typer.Option(help="Steps of a window.", show_default="64")] = None,
     batch: Annotated[int | None, typer.Option(help="Parallel streams.", show_default="32")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the text.", show_default="20")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adam or sgd.", show_default="adam")] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="adam, adamw, rmsprop, adagrad or sgd.", show_default="adam")
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(show_default="0.008")] = None,
     decay: Annotated[
         bool | None, typer.Option(help="Let the rate fall to a tenth.", show_default="on")

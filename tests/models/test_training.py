@@ -15,7 +15,7 @@ from models.checkpoint import load
 from models.errors import CheckpointError, DataError, ModelError, TrainingError
 from models.runs import BEST, CHECKPOINT, CURVE, LOG, Run, find, read_log
 from models.text import Vocabulary, entropy
-from models.training import Settings, Trainer, bits_per_character, clip_norm, sample
+from models.training import Settings, Trainer, bits_per_character, sample
 
 ALICE = Path(__file__).parents[2] / "examples" / "data" / "alice.txt"
 TEXT = ALICE.read_text()[:6000]
@@ -75,8 +75,8 @@ def test_the_compiled_step_is_the_recorded_one(layers):
         np.testing.assert_allclose(array, ends[1][0][name], rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-@pytest.mark.parametrize("stop", [1, 17, 168 // 2])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "adagrad", "sgd"])
+@pytest.mark.parametrize("stop", [1, 84])
 def test_interrupted_and_resumed_is_uninterrupted(tmp_path, optimizer, stop):
     settings = Settings(hidden=8, embed=4, steps=8, batch=4, epochs=2, seed=3, optimizer=optimizer)
     whole = Trainer(TEXT, settings)
@@ -189,14 +189,6 @@ def test_a_loss_that_explodes_is_said():
     trainer = Trainer(TEXT, Settings(hidden=8, embed=4, steps=8, batch=4, learning_rate=1e38, clip=0, seed=1))
     with pytest.raises(TrainingError, match="learning-rate"), np.errstate(all="ignore"):
         list(trainer.updates())
-
-
-def test_clipping_scales_all_gradients_together():
-    gradients = {"a": np.array([3.0]), "b": np.array([[4.0]], np.float32)}
-    clipped, norm = clip_norm(gradients, 1.0)
-    assert norm == 5 and clipped["b"].dtype == np.float32
-    assert np.hypot(clipped["a"][0], clipped["b"][0, 0]) == pytest.approx(1)
-    assert clip_norm(gradients, 0)[0]["a"][0] == 3 and clip_norm(gradients, 6)[0]["a"][0] == 3
 
 
 def test_samples():
