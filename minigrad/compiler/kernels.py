@@ -302,6 +302,9 @@ def _whole(x: Array) -> bool:
 @kernel("matmul")
 def _matmul(value: Value, out: Array, operands: Sequence[Array], batched: bool) -> list[Call]:
     a, b = operands
+    if a.shape[-1] == 1 and out.size and a.ndim <= out.ndim and b.ndim <= out.ndim:
+        # An outer product: nothing is added up, and broadcasting is faster.
+        return [elementwise(np.multiply, out, (a, b))]
     if a.ndim == 2 and b.ndim == 2 and out.ndim == 2:
         return [product(a, b, out)]
     if batched and out.ndim == 3:

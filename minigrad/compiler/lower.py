@@ -48,7 +48,7 @@ class _Plain:
         self.values: dict[int, Value] = {}
 
     def program(self, outputs: Sequence[Node]) -> Program:
-        from minigrad.autodiff import ancestors
+        from minigrad.sweep import ancestors
 
         for node in ancestors(list(outputs)):
             self.once(node)

@@ -160,7 +160,7 @@ def lay_out_rows(program: Program) -> None:
         users = program.users()
         by: dict[int, Value] = {}
         keep = program.values()
-        laid_out = {id(v.inputs[0]) for v in keep if v.op == "rows"}
+        laid_out = {id(v.inputs[0]): v for v in keep if v.op == "rows"}
         inside = program.recurrences()
         for value in keep:
             if value.op != "rows":
@@ -172,6 +172,13 @@ def lay_out_rows(program: Program) -> None:
                 by[id(value)] = matmul(rows(y), transpose(W), name=value.name)
             elif x.op == "concat" and only:
                 by[id(value)] = concat([rows(y) for y in x.inputs], 1 - x.attributes["axis"], value.name)
+            elif x.op == "window" and id(x.inputs[0]) in laid_out:
+                # Rows that are there already, some steps away: to copy rows is cheaper than to transpose again.
+                inputs = [laid_out[id(x.inputs[0])], *(rows(y) for y in x.inputs[1:])]
+                by[id(value)] = Value(
+                    "window", inputs, value.shape, value.dtype, value.span, value.name,
+                    **x.attributes,
+                )  # fmt: skip
             elif x.op == "window" and len(x.inputs) == 1:
                 inner = rows(x.inputs[0])
                 by[id(value)] = Value(
