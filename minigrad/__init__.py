@@ -17,9 +17,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from minigrad import errors
-from minigrad.autodiff import Path, contributions, count_paths, grad, paths
+from minigrad.autodiff import grad
 from minigrad.graph import Graph
 from minigrad.node import Node, constant, no_grad, parameter, step
+from minigrad.parts import Path, contributions, count_paths, paths
 from minigrad.primitives import (
     abs,
     accumulate,

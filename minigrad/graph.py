@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from minigrad.autodiff import ancestors
 from minigrad.errors import NameNotFoundError, nearest
 from minigrad.node import Node
+from minigrad.sweep import ancestors
 
 
 class Graph:
