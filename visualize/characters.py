@@ -53,10 +53,9 @@ def draw_text(diagram: Diagram) -> str:
         )
     # Held against what is read are the names as they are drawn: a very long one is shortened.
     diagram = Diagram([replace(s, text=decode(encode(s.text))) for s in diagram.symbols], diagram.wires)
-    for spacing in _attempts():
-        text = _drawn(diagram, spacing)
-        if text is not None:
-            return text
+    routed = lay_out(diagram)
+    if routed is not None:
+        return routed[0]
     text = staircase(diagram)
     if not parse(text).isomorphic(diagram):
         raise DrawingError(
@@ -65,7 +64,16 @@ def draw_text(diagram: Diagram) -> str:
     return text
 
 
-def _drawn(diagram: Diagram, spacing: Spacing) -> str | None:
+def lay_out(diagram: Diagram) -> tuple[str, Layout, Router] | None:
+    """Return the drawing with its layout and its wires, or None if these find no way."""
+    for spacing in _attempts():
+        drawn = _drawn(diagram, spacing)
+        if drawn is not None:
+            return drawn
+    return None
+
+
+def _drawn(diagram: Diagram, spacing: Spacing) -> tuple[str, Layout, Router] | None:
     """Return the drawing with this much room, or None if there is no way for its wires."""
     layout = Arranger(diagram, spacing).arrange()
     first: list[int] = []
@@ -81,7 +89,7 @@ def _drawn(diagram: Diagram, spacing: Spacing) -> str | None:
         except DrawingSyntaxError:
             return None
         else:
-            return text if parse(text).isomorphic(diagram) else None
+            return (text, layout, router) if parse(text).isomorphic(diagram) else None
     return None
 
 

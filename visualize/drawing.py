@@ -14,6 +14,7 @@ from visualize.errors import DrawingError
 from visualize.files import marked, write
 from visualize.fold import UNFOLDED
 from visualize.fold import fold as folded
+from visualize.plate import plate
 from visualize.render import render
 from visualize.summary import gradients, summarize
 from visualize.svg import finish
@@ -42,7 +43,12 @@ class Drawing:
             raise DrawingError(f"direction is 'forward', 'backward' or 'both', not {direction!r}")
         self.outputs = tuple(outputs)
         self.view, self.direction, self.fold, self.values = view, direction, fold, values
-        self.diagram = _without_far_sums(folded(view_of(self.outputs, view, loss=True), fold))
+        if view == "compact" and (values or direction == "both"):
+            raise DrawingError(
+                "the compact view shows values or gradients, one at a time and without numbers; "
+                "use view='hand' (--view hand) for both"
+            )
+        self.diagram = _without_far_sums(folded(view_of(self.outputs, view, loss=view != "compact"), fold))
         self.title = title or self._title()
 
     def _title(self) -> str:
@@ -67,6 +73,10 @@ class Drawing:
     @cached_property
     def svg(self) -> str:
         """The drawing as SVG."""
+        if self.view == "compact":
+            compact = plate(self.diagram, self.numbers, self.title, backward=self.direction == "backward")
+            if compact is not None:
+                return compact
         return finish(render(self.dot), self.diagram, self.numbers, self.title, direction=self.direction)
 
     @cached_property
@@ -159,8 +169,9 @@ def draw(
         Usually the loss.
     path : path, optional
         Write the drawing there; svg, png, pdf, dot or txt by the file's ending.
-    view : {"hand", "primitive"}
-        As a person draws it, or every primitive with its shape.
+    view : {"hand", "compact", "primitive"}
+        As a person draws it; the same in the places of the drawing in characters, which takes a fraction of
+        the room (svg and txt); or every primitive with its shape.
     direction : {"forward", "backward", "both"}
         The values, the gradients in the same places, or both.
     fold : {"auto", "never", "step"}

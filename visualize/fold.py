@@ -100,7 +100,9 @@ def _fold_middle(diagram: Diagram) -> Diagram:
                 wires.append(Wire(new[wire.source], i))
         elif leaving and not entering:
             wires.append(Wire(fold_of(wire), new[wire.target], wire.position))
-    return _without_idle_folds(Diagram(symbols, dict.fromkeys(wires)))
+    # Many folded steps may feed one symbol, the total loss: their fold feeds it once.
+    once = {(w.source, w.target) if symbols[w.source].kind == FOLD else w: w for w in wires}
+    return _without_idle_folds(Diagram(symbols, once.values()))
 
 
 def _without_idle_folds(diagram: Diagram) -> Diagram:

@@ -2,8 +2,8 @@
 
 A carried state runs along its own row, its *lane*, from left to right. Everything else is cut into strands,
 chains that stand upright upon each other as in ``[fg]`` over ``(sig+bf)`` over ``{Wf}``: below, between or
-above the lanes, by what they connect. Strands are packed to the right in the order of evaluation,
-each as far left as the rows that it needs allow. Where there is no state, the longest chain takes the place of the lane.
+above the lanes, by what they connect. Strands are packed to the right in the order of evaluation, each as far
+left as the rows that it needs allow. Where there is no state, the longest chain takes the place of the lane.
 """
 
 from __future__ import annotations

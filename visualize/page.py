@@ -1,8 +1,8 @@
 """The page: drawing, equations as the graph gives them, a hand derivation with its verdicts, values.
 
-Everything on it that speaks of the same node carries the same key, so that pointing at one of them lights
-up the others: `dh[2]` belongs to the symbol `[h]` of step 2, to the line ``dh = Why^T * do + dh``, to the
-line of the person's derivation that was judged against it, and to the row of its numbers. The page is one file
+Everything on it that speaks of the same node carries the same key, so that pointing at one of them lights up
+the others: `dh[2]` belongs to the symbol `[h]` of step 2, to the line ``dh = Why^T * do + dh``, to the line
+of the person's derivation that was judged against it, and to the row of its numbers. The page is one file
 without any reference to the network, and says so in a content security policy.
 """
 
@@ -19,10 +19,11 @@ import numpy as np
 
 import minigrad as mg
 from minigrad.errors import MinigradError
-from visualize.diagram import Symbol
+from visualize.diagram import Diagram, Symbol
 from visualize.dot import shown_text, symbol_id
 from visualize.drawing import Drawing
 from visualize.files import marked, write
+from visualize.plate import plate
 from visualize.summary import Summary, gradients, summarize
 
 if TYPE_CHECKING:
@@ -42,6 +43,17 @@ _VERDICTS = {
     "not-understood": ("?", "not understood", "bad"),
     "skipped": ("", "", "none"),
 }
+
+
+# Kind of symbol, its class, and what it is.
+_LEGEND = (
+    ("value", "value", "h"),
+    ("product", "product with a parameter", "W"),
+    ("function", "activation, with its bias", "tanh+b"),
+    ("operation", "operation, elementwise", "*"),
+    ("operation", "join: products are added, vectors concatenated", "#"),
+    ("carried", "carried to the next step", "━"),
+)
 
 
 class _Keys:
@@ -209,11 +221,19 @@ class Report:
             for n in named
         ]
 
-    def _boxes(self) -> dict[int, list[str]]:
+    def _picture(self) -> tuple[Diagram, str, bool]:
+        """Return the diagram, its SVG, and whether that can show values or gradients."""
+        drawing = Drawing([self.loss], "compact", "forward", self.drawing.fold, False, self.title)
+        compact = plate(drawing.diagram, self.drawing.numbers, self.title)
+        if compact is not None:
+            return drawing.diagram, compact, True
+        return self.drawing.diagram, self.drawing.svg, False
+
+    def _boxes(self, diagram: Diagram) -> dict[int, list[str]]:
         """Return the ids of the symbols of each step, to which the page can zoom."""
         found: dict[int, list[str]] = {}
-        for symbol in self.drawing.diagram.symbols:
-            if symbol.step is not None and self.drawing.diagram.inputs(symbol):
+        for symbol in diagram.symbols:
+            if symbol.step is not None and diagram.inputs(symbol):
                 found.setdefault(symbol.step, []).append(symbol_id(symbol))
         return found
 
@@ -233,10 +253,13 @@ class Report:
         )
         values = self._rows()
         steps = sorted({row.step for row in values if row.step is not None})
-        keys = {symbol_id(s): self._symbol_keys(s) for s in self.drawing.diagram.symbols}
+        diagram, svg, turns = self._picture()
+        keys = {symbol_id(s): self._symbol_keys(s) for s in diagram.symbols}
         page: str = environment.get_template("page.html.jinja").render(
             title=shown_text(self.title, 200),
-            svg=_for_page(self.drawing.svg, keys),
+            svg=_for_page(svg, keys),
+            turns=turns,
+            legend=_LEGEND,
             equations=self._equations(),
             trouble=self.trouble,
             lines=self._lines(),
@@ -245,7 +268,7 @@ class Report:
             verdicts=self.verdicts if self.checked is not None else "",
             values=values,
             steps=steps,
-            zoom=json.dumps(self._boxes()),
+            zoom=json.dumps(self._boxes(diagram)),
             shown_text=lambda text: shown_text(text, 200),
             number=lambda x: "" if x is None or not np.isfinite(x) else f"{x:.2g}",
         )

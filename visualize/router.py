@@ -60,7 +60,7 @@ class Router:
         self.rows = min(b.row for b in boxes.values()) - 3, max(b.row for b in boxes.values()) + 3
         self.columns = min(b.first for b in boxes.values()) - 4, max(b.last for b in boxes.values()) + 4
         self.wire: dict[Cell, _Route] = {}
-        self.crossed: set[Cell] = set()
+        self.crossed: dict[Cell, _Route] = {}  # the net that goes across another in a cell
         self.reserved: dict[Cell, tuple[int, int, int]] = {}  # port cell -> source, target, position
         self.inputs: dict[tuple[int, int], str] = {}  # target, position -> side
         self.taken: dict[int, set[str]] = defaultdict(set)  # sides of a symbol in use
@@ -357,7 +357,7 @@ class Router:
             onward = path[number + 1][1] if number + 1 < len(path) else last
             mate = self.wire.get(cell)
             if mate is not None and mate is not net:
-                self.crossed.add(cell)
+                self.crossed[cell] = net
                 continue
             if number or cell not in net.ways:
                 net.ways[cell].add(opposite(way))

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import io
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
 
 from visualize.diagram import Diagram, Symbol, parameter_names
-from visualize.dot import CARRY_COLORS, GRADIENT, Numbers, edge_list, shown_text, symbol_id, tooltips, wire_id
+from visualize.dot import Numbers, edge_list, shown_text, symbol_id, tooltips, wire_id
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
@@ -87,7 +86,7 @@ def finish(svg: bytes, diagram: Diagram, numbers: Numbers, title: str, *, direct
         key = group.get("id", "")
         label = group.find(f"{{{_SVG}}}title")
         if key in by_id:
-            _mark_symbol(group, by_id[key])
+            mark_symbol(group, by_id[key])
             _set_title(group, label, of_symbols[key])
         elif key in wires:
             group.set("data-source", symbol_id(diagram.symbols[wires[key].source]))
@@ -113,7 +112,8 @@ def finish(svg: bytes, diagram: Diagram, numbers: Numbers, title: str, *, direct
     return out.getvalue().decode() + "\n<!-- drawn by minigrad -->\n"
 
 
-def _mark_symbol(group: ET.Element, symbol: Symbol) -> None:
+def mark_symbol(group: ET.Element, symbol: Symbol) -> None:
+    """Say on the element of a symbol what it stands for."""
     names = parameter_names(symbol)
     classes = group.get("class", "").split()
     classes = [c for c in classes if c != "node"]
@@ -160,9 +160,4 @@ def _together(diagram: Diagram) -> str:
     return "\n" + "\n".join(rules) if rules else ""
 
 
-def for_attributes(values: Mapping[str, str]) -> dict[str, str]:
-    """Return values fit for attributes of any XML element."""
-    return {key: shown_text(value, 400) for key, value in values.items()}
-
-
-__all__ = ["CARRY_COLORS", "GRADIENT", "finish", "style"]
+__all__ = ["finish", "mark_symbol", "style"]

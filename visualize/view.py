@@ -391,14 +391,14 @@ def view_of(outputs: Node | Sequence[Node], view: str = "hand", *, loss: bool = 
     Raises
     ------
     DrawingError
-        If the view is neither ``hand`` nor ``primitive``, or there is nothing to draw.
+        If there is no such view, or there is nothing to draw.
     """
     nodes = [outputs] if isinstance(outputs, Node) else list(outputs)
     if not nodes or not all(isinstance(node, Node) for node in nodes):
         found = type(outputs).__name__ if not nodes else next(type(n).__name__ for n in nodes)
         raise DrawingError(f"draw takes a node or a list of nodes, such as the loss; got {found}")
-    if view == "hand":
+    if view in ("hand", "compact"):
         return hand(nodes, loss=loss)
     if view == "primitive":
         return primitives(nodes)
-    raise DrawingError(f"view is 'hand' or 'primitive', not {view!r}")
+    raise DrawingError(f"view is 'hand', 'compact' or 'primitive', not {view!r}")

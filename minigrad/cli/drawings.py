@@ -19,6 +19,7 @@ class View(StrEnum):
     """What a drawing shows of a graph."""
 
     hand = "hand"
+    compact = "compact"
     primitive = "primitive"
 
 
@@ -56,7 +57,9 @@ def register(app: typer.Typer) -> None:
 def draw(
     model: Model,
     steps: Steps = None,
-    view: Annotated[View, typer.Option(help="As drawn by hand, or every primitive.")] = View.hand,
+    view: Annotated[
+        View, typer.Option(help="As by hand, the same in little room, or every primitive.")
+    ] = View.hand,
     direction: Annotated[Direction, typer.Option(help="Values, gradients, or both.")] = Direction.forward,
     fold: Annotated[Fold, typer.Option(help="Fold equal steps, never, or draw one step.")] = Fold.auto,
     values: Annotated[bool, typer.Option("--values", help="Show ranges and heat strips.")] = False,

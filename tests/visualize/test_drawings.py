@@ -110,6 +110,9 @@ def _box(group: ET.Element) -> tuple[float, float, float, float]:
         if element.tag == f"{SVG}ellipse":
             cx, cy, rx, ry = (float(element.get(k, 0)) for k in ("cx", "cy", "rx", "ry"))
             return cx - rx, cy - ry, cx + rx, cy + ry
+        if element.tag == f"{SVG}rect":
+            x, y, width, height = (float(element.get(k, 0)) for k in ("x", "y", "width", "height"))
+            return x, y, x + width, y + height
         if element.tag in (f"{SVG}path", f"{SVG}polygon"):
             flat = [
                 float(x) for x in re.findall(r"-?\d+\.?\d*", element.get("d") or element.get("points") or "")
@@ -131,6 +134,31 @@ def _along(group: ET.Element):
         for t in np.linspace(0, 1, 12):
             weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
             yield tuple(sum(w * q[i] for w, q in zip(weights, p, strict=True)) for i in (0, 1))
+
+
+@pytest.mark.parametrize("model", ["elman", "lstm"])
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_the_compact_view_is_the_drawing_in_characters_as_svg(model, direction):
+    drawing = draw(load(model, steps=3), view="compact", direction=direction)
+    root = ET.fromstring(drawing.svg)
+    assert "plate" in root.get("class", "").split()
+    assert ("gradients" in root.get("class", "").split()) == (direction == "backward")
+    symbols = _groups(drawing.svg, "symbol")
+    assert len(symbols) == len(drawing.diagram.symbols)
+    assert float(root.get("width", 0)) < 1300 and float(root.get("height", 0)) < 320
+    boxes = {key: _box(group) for key, group in symbols.items()}
+    for a, b in itertools.combinations(boxes, 2):
+        assert not _overlap(boxes[a], boxes[b])
+    states = [s for s in drawing.diagram.symbols if s.text == "h" and s.kind == "value"]
+    assert len({boxes[f"n{s.id}"][1] for s in states}) == 1
+    wires = _groups(drawing.svg, "wire")
+    drawn = {
+        (g.get("data-source"), t) for g in root.iter(f"{SVG}g") for t in g.get("data-target", "").split()
+    }
+    assert drawn == {(f"n{w.source}", f"n{w.target}") for w in drawing.diagram.wires}
+    assert wires
+    with pytest.raises(DrawingError, match="view='hand'"):
+        draw(load(model, steps=1), view="compact", direction="both")
 
 
 def test_forward_and_backward_have_the_same_coordinates():

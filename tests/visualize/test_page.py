@@ -203,7 +203,7 @@ def test_dark_mode_is_dark_and_its_text_can_be_read(page, tmp_path):
         night.open(page)
         colors = night.run(
             "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color,"
-            "getComputedStyle(document.querySelector('.symbol.value path, .symbol.value polygon')).fill,"
+            "getComputedStyle(document.querySelector('.symbol.value rect')).fill,"
             "getComputedStyle(document.querySelector('.symbol.value text')).fill]"
         )
     finally:

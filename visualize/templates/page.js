@@ -20,8 +20,8 @@
     for (const key of keysOf.get(item) || []) for (const other of byKey.get(key)) lit.add(other);
     for (const other of lit) other.classList.add("lit");
     for (const wire of wires) {
-      const ends = [wire.dataset.source, wire.dataset.target].map((id) => document.getElementById(id));
-      if (ends.includes(item)) wire.classList.add("lit");
+      const ends = [wire.dataset.source, ...wire.dataset.target.split(" ")];
+      if (item.id && ends.includes(item.id)) wire.classList.add("lit");
     }
     for (const panel of document.querySelectorAll(".scroll")) {
       if (panel.contains(item)) continue;
@@ -106,6 +106,13 @@
     light(itemAt(document.activeElement));
   });
 
+  const turn = document.getElementById("turn");
+  if (turn) {
+    turn.addEventListener("change", () => {
+      document.querySelector("#picture svg").classList.toggle("gradients", turn.checked);
+    });
+  }
+
   // The time step: which values are shown, and what the drawing zooms to.
   const slider = document.getElementById("step");
   if (!slider) return;
@@ -122,6 +129,7 @@
     slider.setAttribute("aria-valuetext", `t = ${step}`);
     for (const row of values.querySelectorAll("[data-step]")) row.hidden = Number(row.dataset.step) !== step;
     values.reset();
+    svg.classList.toggle("zoomed", zoom.checked);
     const ids = zoom.checked ? boxes[step] : undefined;
     svg.setAttribute("viewBox", (ids && around(ids)) || svg.dataset.viewbox);
   }
