@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 import minigrad as mg
 from models import LSTM, ElmanRNN, Recurrent, build
-from models.training import make_step
+from models.steps import make_step
 
 HERE = Path(__file__).parent
 

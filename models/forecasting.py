@@ -21,7 +21,8 @@ from models import LSTM, ElmanRNN
 from models.errors import DataError, TrainingError
 from models.recurrent import Recurrent
 from models.series import Scaling, extend, predict, root_mean_square, season
-from models.training import MODELS, make_step
+from models.settings import MODELS
+from models.steps import make_step
 from models.windows import forecasting_pairs
 
 Array = NDArray[Any]

@@ -21,8 +21,9 @@ from typing import Any
 
 from models.checkpoint import load, save, write_atomically
 from models.errors import CheckpointError
+from models.settings import Settings
 from models.text import BackOff, entropy
-from models.training import Settings, Trainer, Update
+from models.training import Trainer, Update
 
 CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"

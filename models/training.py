@@ -14,116 +14,21 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-import minigrad as mg
 from minigrad import optimizers
-from models import LSTM, ElmanRNN
 from models.checkpoint import Checkpoint
-from models.errors import CheckpointError, DataError, ModelError, TrainingError
+from models.errors import CheckpointError, DataError, TrainingError
 from models.recurrent import Recurrent
+from models.sampling import bits_per_character
+from models.settings import MODELS, OPTIMIZERS, Settings
+from models.steps import Array, Arrays, Step, make_step
 from models.text import Vocabulary
 from models.windows import streams
-
-Array = NDArray[Any]
-Arrays = dict[str, Array]
-Step = Callable[[Array, Array, Mapping[str, Array]], tuple[float, Arrays, Arrays]]
-
-MODELS: dict[str, type[ElmanRNN] | type[LSTM]] = {"lstm": LSTM, "elman": ElmanRNN}
-OPTIMIZERS: dict[str, type[optimizers.Optimizer]] = {
-    "adam": optimizers.Adam,
-    "adamw": optimizers.AdamW,
-    "rmsprop": optimizers.RMSProp,
-    "adagrad": optimizers.Adagrad,
-    "sgd": optimizers.SGD,
-}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a training run is made of; the defaults suit a text of some 100 kB and a few minutes.
-
-    Attributes
-    ----------
-    model : {"lstm", "elman"}
-    hidden, layers, embed : int
-        Sizes of the network.
-    steps, batch : int
-        Window length and number of parallel streams of one update.
-    epochs : int
-        Passes over the training part.
-    optimizer : {"adam", "adamw", "rmsprop", "adagrad", "sgd"}
-    learning_rate : float
-        At the start; it falls linearly to a tenth of it over the run if `decay`.
-    clip : float
-        Largest norm of all gradients together, those of the mean loss per character; 0 for no clipping.
-    validation : float
-        Share of the text, at its end, that is not trained on.
-    seed : int
-    dtype : {"float32", "float64"}
-    compiled : bool
-        Whether the step is compiled; otherwise it is recorded anew each time.
-    """
-
-    model: str = "lstm"
-    hidden: int = 128
-    layers: int = 1
-    embed: int = 32
-    steps: int = 64
-    batch: int = 32
-    epochs: int = 20
-    optimizer: str = "adam"
-    learning_rate: float = 0.008
-    decay: bool = True
-    clip: float = 1.0
-    validation: float = 0.1
-    seed: int = 0
-    dtype: str = "float32"
-    compiled: bool = True
-
-    def __post_init__(self) -> None:
-        for name, words in (
-            ("model", tuple(MODELS)),
-            ("optimizer", tuple(OPTIMIZERS)),
-            ("dtype", ("float32", "float64")),
-        ):
-            if getattr(self, name) not in words:
-                raise ModelError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(words)}")
-        for name in ("hidden", "layers", "embed", "steps", "batch", "epochs"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ModelError(f"{name} is {value!r}; expected a whole number of at least 1")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ModelError(f"learning_rate is {self.learning_rate}; expected a positive number")
-        if not self.clip >= 0:
-            raise ModelError(f"clip is {self.clip}; expected a norm, or 0 for no clipping")
-        if not 0 < self.validation < 1:
-            raise ModelError(f"validation is {self.validation}; expected a share between 0 and 1")
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> Settings:
-        """Make settings from plain data, as a TOML file holds it.
-
-        Raises
-        ------
-        ModelError
-            If a name is unknown or a value is not of its kind.
-        """
-        from minigrad.errors import nearest
-
-        known = {field.name: type(field.default) for field in dataclasses.fields(cls)}
-        for name, value in values.items():
-            if name not in known:
-                raise ModelError(f"there is no setting {name!r}; {nearest(name, known)}")
-            kinds = (int, float) if known[name] is float else (known[name],)
-            if not isinstance(value, kinds) or (isinstance(value, bool) and known[name] is not bool):
-                raise ModelError(f"{name} is {value!r}; expected a value such as {getattr(cls, name)!r}")
-        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -151,46 +56,6 @@ class Update:
     bits: float
     norm: float
     validation: float | None = None
-
-
-def eager_step(net: Recurrent) -> Step:
-    """Return the training step that records the graph anew each time: loss, gradients, final state."""
-    names, nodes = list(net.parameters), list(net.parameters.values())
-
-    def step(inputs: Array, targets: Array, state: Mapping[str, Array]) -> tuple[float, Arrays, Arrays]:
-        run = net(inputs, targets, state)
-        gradients = mg.grad(run.loss, nodes)
-        final = {name: node.value for name, node in run.final.items()}
-        return float(run.loss.value), dict(zip(names, gradients, strict=True)), final
-
-    return step
-
-
-def make_step(net: Recurrent, compiled: bool) -> Step:
-    """Return the training step of a network, compiled or recorded anew each time."""
-    return compiled_step(net) if compiled else eager_step(net)
-
-
-def compiled_step(net: Recurrent) -> Step:
-    """Return the training step as a program: recorded at its first call, then run as it was.
-
-    What it returns is overwritten by its next run.
-    """
-    nodes, count = list(net.parameters.values()), len(net.parameters)
-
-    def whole(inputs: mg.Node, targets: mg.Node, states: list[mg.Node]) -> list[mg.Node]:
-        run = net(inputs, targets, dict(zip(net.state_shapes(1), states, strict=True)))
-        # The final state is wanted too, to carry on with, so the gradients are recorded here.
-        return [run.loss, *mg.grad(run.loss, nodes, create_graph=True), *run.final.values()]
-
-    program = mg.compile(whole)
-
-    def step(inputs: Array, targets: Array, state: Mapping[str, Array]) -> tuple[float, Arrays, Arrays]:
-        loss, *rest = program(inputs, targets, [state[name] for name in net.state_shapes(1)])
-        gradients = dict(zip(net.parameters, rest[:count], strict=True))
-        return float(loss), gradients, dict(zip(net.state_shapes(1), rest[count:], strict=True))
-
-    return step
 
 
 class Trainer:
@@ -387,65 +252,3 @@ class Trainer:
 
 def _under(prefix: str, arrays: Mapping[str, Array]) -> Arrays:
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
-
-
-def bits_per_character(net: Recurrent, tokens: Array, columns: int = 16) -> float:
-    """Return the mean of -log2 of the probability that the network gives each next token.
-
-    The tokens are read in `columns` streams from a zero state, so a little context is lost at the start of
-    each.
-    """
-    columns = max(1, min(columns, (len(tokens) - 1) // 64))
-    ((inputs, targets),) = streams(tokens, (len(tokens) - 1) // columns, columns)
-    smallest = np.finfo(net.dtype).tiny
-    state: Mapping[str, Array] | None = None
-    total = 0.0
-    for row, target in zip(inputs, targets, strict=True):
-        p, state = net.step(row, state)
-        total -= float(np.log2(np.maximum(p[target, np.arange(columns)], smallest)).sum())
-    return total / inputs.size
-
-
-def sample(
-    net: Recurrent,
-    vocabulary: Vocabulary,
-    length: int,
-    prompt: str = "",
-    temperature: float = 1.0,
-    seed: int | None = None,
-) -> str:
-    """Return `length` characters that the network says, each fed back as the next input.
-
-    Parameters
-    ----------
-    prompt : str
-        What it reads first; not part of the result. A newline if empty and known.
-    temperature : float
-        Below 1 the likely becomes likelier; 0 takes the likeliest always.
-
-    Raises
-    ------
-    DataError
-        If the prompt holds a character that the network does not know, or the temperature is negative.
-    """
-    if not temperature >= 0:
-        raise DataError(f"temperature is {temperature}; expected 0 or more")
-    start = prompt or ("\n" if "\n" in vocabulary.characters else vocabulary.characters[0])
-    random = np.random.default_rng(seed)
-    state: Mapping[str, Array] | None = None
-    p = np.empty(0)
-    for token in vocabulary.encode(start):
-        p, state = net.step(np.array([token]), state)
-    tokens = []
-    for _ in range(length):
-        weights = p[:, 0].astype(np.float64)
-        if temperature == 0:
-            token = int(weights.argmax())
-        else:
-            with np.errstate(divide="ignore"):  # a probability of zero stays one
-                logits = np.log(weights) / temperature
-            weights = np.exp(logits - logits.max())
-            token = int(random.choice(len(weights), p=weights / weights.sum()))
-        tokens.append(token)
-        p, state = net.step(np.array([token]), state)
-    return vocabulary.decode(tokens)

@@ -253,8 +253,10 @@ def train(screen: Console, content: str, vocabulary: Any, seconds: float) -> Non
     """Train the LSTM for a short while and show what it says before and after."""
     import time
 
+    from models.sampling import sample
+    from models.settings import Settings
     from models.text import BackOff, entropy
-    from models.training import Settings, Trainer, sample
+    from models.training import Trainer
 
     heading(screen, "An LSTM learns the text")
     batch = max(1, min(32, len(content) // 4000))

@@ -75,8 +75,8 @@ def train(
     and says how to go on; resumed, the run ends with the very weights that it would have had.
     """
     from models.runs import Run
+    from models.settings import Settings
     from models.text import read_text
-    from models.training import Settings
 
     options: dict[str, Any] = {}
     options |= {"model": model, "hidden": hidden, "layers": layers, "embed": embed, "steps": steps}
@@ -131,7 +131,7 @@ def _introduce(screen: Console, run: Any, text: Path) -> None:
 
 def _watch(screen: Console, run: Any, text: Path, sample_every: int, save_every: int) -> None:
     """Run the training and show how it goes."""
-    from models.training import sample as draw_sample
+    from models.sampling import sample as draw_sample
 
     trainer, settings = run.trainer, run.trainer.settings
     total = settings.epochs * trainer.windows
@@ -209,7 +209,7 @@ def sample(
     """Let a trained network go on with a text."""
     from models.checkpoint import load
     from models.runs import find
-    from models.training import sample as draw_sample
+    from models.sampling import sample as draw_sample
 
     checkpoint = load(find(run))
     vocabulary = _vocabulary(checkpoint, run)

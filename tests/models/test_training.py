@@ -14,8 +14,10 @@ from models import LSTM
 from models.checkpoint import load
 from models.errors import CheckpointError, DataError, ModelError, TrainingError
 from models.runs import BEST, CHECKPOINT, CURVE, LOG, Run, find, read_log
+from models.sampling import bits_per_character, sample
+from models.settings import Settings
 from models.text import Vocabulary, entropy
-from models.training import Settings, Trainer, bits_per_character, sample
+from models.training import Trainer
 
 ALICE = Path(__file__).parents[2] / "examples" / "data" / "alice.txt"
 TEXT = ALICE.read_text()[:6000]
