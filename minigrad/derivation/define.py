@@ -153,7 +153,7 @@ def _match(judge: Judge, values: Values, name: str) -> tuple[str, dict[int | Non
 def _place(judge: Judge, here: dict[int, Array], kind: str, t: int | None) -> int | None:
     """Return the node whose value, or gradient, is nearest to the values here, if it is the same up to rounding."""
     first = min(here)
-    best, nearest = None, 1e-12
+    best, nearest, named = None, 1e-12, False
     for i, node in enumerate(judge.worlds[first].nodes):
         if node.shape != here[first].shape or (t is not None and node.step is not None and node.step != t):
             continue
@@ -163,10 +163,11 @@ def _place(judge: Judge, here: dict[int, Array], kind: str, t: int | None) -> in
         for k, value in here.items():
             truth = judge.worlds[k].value(i) if kind == "value" else judge.worlds[k].total(i)
             off = max(off, _distance(value, truth))
-            if off >= nearest:
+            if off > nearest:
                 break
-        if off < nearest:
-            best, nearest = i, off
+        better = off < nearest - 1e-14 or (off <= nearest and node.name is not None and not named)
+        if better or (best is None and off < nearest):
+            best, nearest, named = i, off, node.name is not None
     return best
 
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 MAX_LENGTH = 4_000  # characters of one logical line
 MAX_DEPTH = 60  # how deep an expression may nest
 MAX_JOINED = 60  # physical lines that make one logical line
-MAX_LINES = 20_000  # equations in one text
+MAX_LINES = 5_000  # equations in one text
 MAX_BYTES = 64_000_000
 
 
@@ -156,7 +156,7 @@ def _builder() -> Any:
         """Trees from the bottom up, while parsing, so that no depth of nesting can exhaust the stack."""
 
         def number(self, parts: list[Any]) -> Number:
-            return Number(float(parts[0]), span=_place(parts))
+            return Number(_number(parts[0]), span=_place(parts))
 
         def name(self, parts: list[Any]) -> Name:
             return read_name(str(parts[0]), _place(parts))
@@ -218,7 +218,7 @@ def _builder() -> Any:
             if first.type == "MINUS":
                 return Negative(parts[1], span=_place(parts))
             if first.type == "NUMBER":
-                return Number(float(first), span=_place(parts))
+                return Number(_number(first), span=_place(parts))
             return read_name(str(first), _place(parts))
 
         def transpose(self, parts: list[Any]) -> Expression:
@@ -321,6 +321,13 @@ def _deep(tree: Any) -> Any:
         raise NotationError(f"nested more than {MAX_DEPTH} deep", *_from_to(tree.span))
     _depths[id(tree)] = depth
     return tree
+
+
+def _number(token: Token) -> float:
+    value = float(token)
+    if value > 1e100:
+        raise NotationError("a number above 1e100", token.start_pos or 0, len(token))
+    return value
 
 
 def _exponent(text: str) -> float:
@@ -469,7 +476,7 @@ def _previous_step(text: str) -> str:
     """Under a sum over t, ``ht-1`` is h at the step before; the blank keeps every column in its place."""
     if not re.search(r"(sum|Σ|∑).{0,20}\b[tn]\b", text[:MAX_LENGTH]):
         return text
-    return re.sub(r"(?<![\w])([^\W\d_]\w{0,40}?)t-1(?!\w)", lambda m: f"{m[1]}ₜ₋₁", text)
+    return re.sub(r"(?<![\w])([^\W\d_]\w{0,40}?)t-1(?![A-Za-z0-9_])", lambda m: f"{m[1]}ₜ₋₁", text)
 
 
 def parse(text: str) -> Equation:
@@ -545,8 +552,8 @@ def read(text: str, first: int = 1, last: int | None = None) -> Text:
         if _directive(raw, result):
             result.lines.append(Line(number, raw, "skipped", last=end))
             continue
-        heading = _HEADING.match(raw)
-        if heading or _LOOP.match(raw) or _LAST_TO.match(raw):
+        heading = _HEADING.match(raw) if len(raw) < 80 else None
+        if heading or (len(raw) < 80 and (_LOOP.match(raw) or _LAST_TO.match(raw))):
             section = heading[1] if heading and heading[1] != "t" else None
             result.lines.append(Line(number, raw, "skipped", reason="heading", last=end))
             continue
@@ -566,6 +573,8 @@ def _names_total(raw: str) -> bool:
 
 
 def _directive(raw: str, result: Text) -> bool:
+    if not any(word in raw[:400].lower() for word in ("model", "network", "where")):
+        return False
     directive = _DIRECTIVE.fullmatch(raw.rstrip()) if len(raw) < 300 else None
     if directive:
         result.model = directive[1]
@@ -588,7 +597,11 @@ def _logical(lines: list[str], first: int, last: int | None) -> Iterator[tuple[i
     while i < end:
         raw = lines[i].rstrip("\r")
         start = i
-        if raw.strip() and len(raw) <= MAX_LENGTH and _may_be_equation(raw):
+        if _is_plain_prose(raw):
+            yield start + 1, start + 1, raw
+            i += 1
+            continue
+        if len(raw) <= MAX_LENGTH and _may_be_equation(raw):
             body = _without_comment(raw)
             while i + 1 < end and i - start < MAX_JOINED and len(raw) <= MAX_LENGTH:
                 follower = lines[i + 1].rstrip("\r")
@@ -604,6 +617,12 @@ def _logical(lines: list[str], first: int, last: int | None) -> Iterator[tuple[i
                 i += 1
         yield start + 1, i + 1, raw
         i += 1
+
+
+def _is_plain_prose(raw: str) -> bool:
+    """Whether a line is a sentence at first sight: most lines of a long text are, and cost no more than this."""
+    head, equals, _ = raw.partition("=")
+    return bool(equals) and len(head) < 400 and head[-1:] not in "+-:" and _is_prose(head.split("#")[0])
 
 
 def _without_comment(raw: str) -> str:
@@ -622,6 +641,8 @@ def _is_drawing(raw: str) -> bool:
 
 
 def _may_be_equation(raw: str) -> bool:
+    if not ("=" in raw or "←" in raw or "≔" in raw or "/" in raw):
+        return False
     return not _is_drawing(raw) and ("=" in raw or "←" in raw or "≔" in raw or _starts_expression(raw))
 
 
@@ -643,6 +664,8 @@ def _read_line(number: int, end: int, raw: str, section: str | None, result: Tex
 
     if not raw.strip():
         return []
+    if _is_plain_prose(raw):
+        return skipped("prose")
     if len(raw) > MAX_LENGTH:
         if "=" in raw[:200] and not _is_prose(raw[:200]) and not _is_drawing(raw[:200]):
             reason = f"longer than {MAX_LENGTH:,} characters"

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .judge import Finding, Judge, Suggestion, Target
 
 MOST = 6  # suggestions shown
+BUDGET = 150_000  # parts of trees that are evaluated for one line; an LSTM's line takes some 20,000
 
 
 class Repairer:
@@ -142,7 +143,11 @@ class Repairer:
             return Equation(tuple(sides), equation.operators)
 
         missing = {finding.kind} if finding.verdict == "undefined" and finding.kind else set()
+        spent, size = 0, sum(1 for _ in walk(side))
         for edit in self._candidates(side, pool, missing, target):
+            spent += size + 2
+            if spent > (BUDGET if size < 200 else BUDGET // 10):
+                break
             if self._fits_at(probe, edit.tree, goals, target, line):
                 found.append((edit, whole(edit.tree)))
         for edit in self._missing_terms(side, pool, probe, goals, target, line):
@@ -151,7 +156,8 @@ class Repairer:
         if equation.operators == ("=",) or equation.operators == ("+=",):
             other = "+=" if equation.operators == ("=",) else "="
             changed = Equation(equation.sides, (other,))
-            edit = Edit(side, 1.0, f"`{other}`", (left.span[1], left.span[1] + 2))
+            cost = 1.0 if self.judge.is_parameter(target.base) else 1.9
+            edit = Edit(side, cost, f"`{other}`", (left.span[1], left.span[1] + 2))
             result += self._confirmed(index, line, [(edit, changed)], general)
         if not result or min(s.cost for s in result) > 2:
             result += self._other_target(index, line, equation, finding)

@@ -329,7 +329,7 @@ def _write(tree: Expression) -> tuple[str, int]:
                     text += (" " if text[-1:].isalpha() else "") + written
             return text, _PRODUCT
         case Power():
-            base = _bound(_write(tree.base), _POSTFIX)
+            base = _bound(_write(tree.base), _ATOM if isinstance(tree.base, Power) else _POSTFIX)
             if isinstance(tree.exponent, Number) and tree.exponent.value in _SUPERSCRIPTS:
                 return base + _SUPERSCRIPTS[int(tree.exponent.value)], _POSTFIX
             return f"{base}^{_bound(_write(tree.exponent), _ATOM)}", _POSTFIX
