@@ -32,7 +32,8 @@ class Trace:
         self.arrays: list[Array] = []
         called = getattr(function, "__name__", type(function).__name__)
         who = f"mg.compile({called})"
-        with tracing(who), step(None):
+        # Under tracing products are not carried out, so what is computed from them means nothing.
+        with tracing(who), step(None), np.errstate(all="ignore"):
             nodes = [self._node(x) for x in arguments]
             result = function(*nodes)
         self.single = isinstance(result, Node)
@@ -56,7 +57,9 @@ class Trace:
                     f"{who}: gradients are those of a scalar loss, and the function returned {shape}; "
                     "sum it with mg.sum or mg.accumulate"
                 )
-            self.outputs = [found[0], *autodiff.grad(found[0], list(parameters), create_graph=True)]
+            with tracing(who), step(None), np.errstate(all="ignore"):
+                gradients = autodiff.grad(found[0], list(parameters), create_graph=True)
+            self.outputs = [found[0], *gradients]
 
     def _node(self, argument: Any) -> Any:
         if isinstance(argument, (list, tuple)):

@@ -173,7 +173,7 @@ def lay_out_rows(program: Program) -> None:
             elif x.op == "concat" and only:
                 by[id(value)] = concat([rows(y) for y in x.inputs], 1 - x.attributes["axis"], value.name)
             elif x.op == "window" and id(x.inputs[0]) in laid_out:
-                # Rows that are there already, some steps away: to copy rows is cheaper than to transpose again.
+                # Rows that are there already, some steps away: copying them is cheaper than transposing.
                 inputs = [laid_out[id(x.inputs[0])], *(rows(y) for y in x.inputs[1:])]
                 by[id(value)] = Value(
                     "window", inputs, value.shape, value.dtype, value.span, value.name,
