@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.autodiff import ancestors
 from minigrad.errors import NotRollableError
 from minigrad.node import Node
 from minigrad.primitives.base import Primitive
+from minigrad.sweep import ancestors
 
 
 class Affine(NamedTuple):
@@ -252,7 +252,18 @@ def roll(outputs: Node | Sequence[Node]) -> Rolled:
     nodes = ancestors([outputs] if isinstance(outputs, Node) else list(outputs))
     steps = _effective_steps(nodes)
     _check_steps(nodes, steps)
-    families = _families(nodes, steps)
+    try:
+        return _rolled(nodes, steps, _families(nodes, steps, by_carry=False))
+    except NotRollableError as error:
+        # Operations that only differ in which state they take may have been confused: tell them apart by it.
+        try:
+            return _rolled(nodes, steps, _families(nodes, steps, by_carry=True))
+        except NotRollableError:
+            raise error from None
+
+
+def _rolled(nodes: Sequence[Node], steps: Mapping[int, int], families: list[Family]) -> Rolled:
+    """Verify families and return the rolled view."""
     places: dict[int, tuple[Family, int]] = {}
     for family in families:
         for t, node in family.members.items():
@@ -312,12 +323,13 @@ def _check_steps(nodes: Sequence[Node], steps: Mapping[int, int]) -> None:
             raise NotRollableError(f"roll: the steps have a gap: {b} follows {a}; number them one by one")
 
 
-def _families(nodes: Sequence[Node], steps: Mapping[int, int]) -> list[Family]:
+def _families(nodes: Sequence[Node], steps: Mapping[int, int], by_carry: bool) -> list[Family]:
     """Group the nodes of all steps by a key that corresponding nodes share.
 
     A named node's key is its name.  An unnamed one's is its operation and the keys of those inputs that
     belong to its own step or to no step; what comes from elsewhere is left open here (the first step takes
     an initial state where the others take a carry) and is looked at when the families are verified.
+    With `by_carry`, a state from elsewhere counts by its name, which its initial value shares.
     """
     keys: dict[int, Any] = {}
     interned: dict[Any, int] = {}
@@ -343,30 +355,40 @@ def _families(nodes: Sequence[Node], steps: Mapping[int, int]) -> list[Family]:
         if node.name is not None:
             key: Any = ("named", node.name, node.is_leaf)
         elif node.is_leaf:
-            # Numbers without axes, such as the 1 in 1 - h², are part of a formula and do not change over time.
+            # Numbers without axes, such as the 1 in 1 - h², are part of a formula: they do not change.
             number = repr(node.value.item()) if not node.ndim else None
             key = ("leaf", node.shape, node.dtype.str, number, node.requires_grad)
         else:
             primitive = node.primitive
             assert primitive is not None
-            local = tuple(_local_key(x, t, steps, keys, shared) for x in node.inputs)
+            local = tuple(_local_key(x, t, steps, keys, shared, by_carry) for x in node.inputs)
             if primitive.name == "accumulate":
                 local = tuple(sorted((k for k in local if k is not None), key=repr))
             key = (primitive.name, _timeless(node.attributes), node.shape, node.dtype.str, local)
         key = interned.setdefault(key, len(interned))
         keys[node.serial] = key
-        if node.name is None and all(x.serial not in steps or x.serial in deferred for x in node.inputs):
+        if node.name is None and all(
+            x.serial not in steps
+            or x.serial in deferred
+            or (by_carry and (x.is_leaf or steps[x.serial] != t))
+            for x in node.inputs
+        ):
             deferred[node.serial] = node
         else:
             place(node, t, key)
     # A number, or the transpose of a weight, has nothing of its step to be told by: it belongs to its user.
-    for node in reversed(deferred.values()):
-        place(node, steps[node.serial], (keys[node.serial], first_use.get(node.serial)))
+    # With `by_carry` the same goes for the transpose of a state.
+    # Where a step has but one of a kind, nothing needs to be told apart.
+    count = Counter((keys[serial], steps[serial]) for serial in deferred)
+    alike = {key for (key, _), times in count.items() if times > 1}
+    for serial, node in reversed(deferred.items()):
+        key = keys[serial]
+        place(node, steps[serial], (key, first_use.get(serial) if key in alike else None))
     return [_family(part) for members in groups.values() for part in _apart(members)]
 
 
 def _apart(members: dict[int, Node]) -> list[dict[int, Node]]:
-    """Set an initial state that is computed (h[0], repeated for each column, say) apart from the later ones."""
+    """Set an initial state that is computed (h[0] repeated for each column, say) apart from the later."""
     first, *later = sorted(members)
     if later and members[first].primitive is not members[later[0]].primitive:
         return [{first: members[first]}, {t: members[t] for t in later}]
@@ -385,10 +407,14 @@ def _shared(nodes: Sequence[Node], steps: Mapping[int, int]) -> set[int]:
     return {serial for serial, where in users.items() if len(where) > 1}
 
 
-def _local_key(x: Node, t: int, steps: Mapping[int, int], keys: Mapping[int, Any], shared: set[int]) -> Any:
+def _local_key(
+    x: Node, t: int, steps: Mapping[int, int], keys: Mapping[int, Any], shared: set[int], by_carry: bool
+) -> Any:
     if x.serial in shared:
         return ("shared", x.serial)
     at = steps.get(x.serial)
+    if by_carry and x.name is not None and at is not None:
+        return ("from", x.name, at - t)
     return ("here", keys[x.serial]) if at == t and x.serial in keys and not x.is_leaf else None
 
 

@@ -83,7 +83,7 @@ _BINARY = {"add": mg.add, "multiply": mg.multiply, "maximum": mg.maximum, "subtr
 
 @st.composite
 def cells(draw: Any) -> list[tuple[Any, ...]]:
-    """Draw the operations of one step, over values by their place: the states before, the input, then its own."""
+    """Draw the operations of one step, over values by place: the states before, the input, its own."""
     states = draw(st.integers(1, 3))
     count = states + 1
     operations: list[tuple[Any, ...]] = []

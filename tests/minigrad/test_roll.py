@@ -177,7 +177,7 @@ def test_inputs_of_one_number_may_be_unnamed():
     assert rolled.last == 4
 
 
-# -- where the steps differ -----------------------------------------------------------------------------------
+# -- where the steps differ ------------------------------------------------------------------------
 
 
 def spoiled(how, odd, T=5):
