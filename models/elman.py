@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import minigrad as mg
 from models.checks import one_of
 from models.errors import ModelError
-from models.recurrent import FUNCTIONS, Function, Recurrent
+from models.recurrent import FUNCTIONS, Cell, Function, Recurrent
 
 
 class ElmanRNN(Recurrent):
@@ -71,13 +71,16 @@ class ElmanRNN(Recurrent):
         Wex = self.parameters["Wex"]
         return (Wex @ inputs if inputs.ndim == 2 else mg.take(Wex, inputs, axis=1)).named("x")
 
-    def _cell(
-        self, x: mg.Node, state: Mapping[str, mg.Node], suffix: str, parameters: Mapping[str, mg.Node]
-    ) -> dict[str, mg.Node]:
-        Wxh, Whh, bh = (parameters[name + suffix] for name in ("Wxh", "Whh", "bh"))
+    def _cell(self, suffix: str) -> Cell:
+        Wxh, Whh, bh = (self.parameters[name + suffix] for name in ("Wxh", "Whh", "bh"))
+        h_pre_name, h_name = "h_pre" + suffix, "h" + suffix
         fh = self.fh if callable(self.fh) else FUNCTIONS[self.fh]
-        h_pre = (Whh @ state["h"] + Wxh @ x).named("h_pre" + suffix)
-        return {"h": fh(h_pre + bh).named("h" + suffix)}
+
+        def cell(x: mg.Node, h: mg.Node) -> tuple[mg.Node]:
+            h_pre = (Whh @ h + Wxh @ x).named(h_pre_name)
+            return (fh(h_pre + bh).named(h_name),)
+
+        return cell
 
     @property
     def description(self) -> dict[str, Any]:

@@ -5,10 +5,14 @@ Hochreiter & Schmidhuber 1997; the forget gate is of Gers, Schmidhuber & Cummins
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from types import SimpleNamespace
 
 import minigrad as mg
-from models.recurrent import Recurrent
+from models.recurrent import Cell, Recurrent
+
+# What note 000 names in one step.
+_NAMES = ["z", "fg_pre", "fg", "ig_pre", "ig", "c_hat_pre", "c_hat", "og_pre", "og", "c", "tanc", "h"]
 
 
 class LSTM(Recurrent):
@@ -43,7 +47,7 @@ class LSTM(Recurrent):
     state_names = ("h", "c")
 
     def _cell_shapes(self, size: int) -> Iterator[tuple[str, tuple[int, int]]]:
-        for gate in "fico":
+        for gate in "fico":  # the order of note 000
             yield "W" + gate, (self.hidden, self.hidden + size)
             yield "b" + gate, (self.hidden, 1)
 
@@ -56,20 +60,18 @@ class LSTM(Recurrent):
         Wex = self.parameters["Wex"]
         return (Wex @ inputs if inputs.ndim == 2 else mg.take(Wex, inputs, axis=1)).named("wes")
 
-    def _cell(
-        self, x: mg.Node, state: Mapping[str, mg.Node], suffix: str, parameters: Mapping[str, mg.Node]
-    ) -> dict[str, mg.Node]:
-        z = mg.concat([state["h"], x]).named("z" + suffix)
+    def _cell(self, suffix: str) -> Cell:
+        Wf, bf, Wi, bi, Wc, bc, Wo, bo = (self.parameters[name + suffix] for name, _ in self._cell_shapes(0))
+        n = SimpleNamespace(**{name: name + suffix for name in _NAMES})
 
-        def pre(gate: str, name: str) -> mg.Node:
-            W, b = parameters[f"W{gate}{suffix}"], parameters[f"b{gate}{suffix}"]
-            return (W @ z + b).named(f"{name}_pre{suffix}")
+        def cell(x: mg.Node, h: mg.Node, c: mg.Node) -> tuple[mg.Node, mg.Node]:
+            z = mg.concat([h, x]).named(n.z)
+            fg = mg.sigmoid((Wf @ z + bf).named(n.fg_pre)).named(n.fg)
+            ig = mg.sigmoid((Wi @ z + bi).named(n.ig_pre)).named(n.ig)
+            c_hat = mg.tanh((Wc @ z + bc).named(n.c_hat_pre)).named(n.c_hat)
+            og = mg.sigmoid((Wo @ z + bo).named(n.og_pre)).named(n.og)
+            c = (fg * c + ig * c_hat).named(n.c)
+            tanc = mg.tanh(c).named(n.tanc)
+            return (og * tanc).named(n.h), c
 
-        fg = mg.sigmoid(pre("f", "fg")).named("fg" + suffix)
-        ig = mg.sigmoid(pre("i", "ig")).named("ig" + suffix)
-        c_hat = mg.tanh(pre("c", "c_hat")).named("c_hat" + suffix)
-        og = mg.sigmoid(pre("o", "og")).named("og" + suffix)
-        c = (fg * state["c"] + ig * c_hat).named("c" + suffix)
-        tanc = mg.tanh(c).named("tanc" + suffix)
-        h = (og * tanc).named("h" + suffix)
-        return {"h": h, "c": c}
+        return cell

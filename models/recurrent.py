@@ -32,6 +32,7 @@ from models.unrolled import Unrolled, layer_suffix
 Array: TypeAlias = NDArray[Any]
 Function: TypeAlias = Callable[[mg.Node], mg.Node]
 State: TypeAlias = Mapping[str, "mg.Node | Array"]
+Cell: TypeAlias = Callable[..., tuple[mg.Node, ...]]
 Sequences: TypeAlias = "mg.Node | Array | Sequence[mg.Node | Array]"
 
 TOPOLOGIES = ("many-to-many", "many-to-one", "one-to-many")
@@ -137,10 +138,8 @@ class Recurrent(ABC):
         """Yield name and shape of each parameter of a layer that reads `size` features."""
 
     @abstractmethod
-    def _cell(
-        self, x: mg.Node, state: Mapping[str, mg.Node], suffix: str, parameters: Mapping[str, mg.Node]
-    ) -> dict[str, mg.Node]:
-        """Record one step of one layer: from its input and the state before to the state after."""
+    def _cell(self, suffix: str) -> Cell:
+        """Return one step of a layer, parameters at hand: from its input and states to its new states."""
 
     @abstractmethod
     def _embed(self, inputs: mg.Node) -> mg.Node:
@@ -312,13 +311,14 @@ class Recurrent(ABC):
         run = Unrolled()
         current = self._initial_states(state, batch)
         run.states = {name: {0: node} for name, node in current.items()}
+        cells = self._cells()
         for t in range(1, count + 1):
             with mg.step(t):
                 if not feedback:
                     x = self._at(inputs, t, self.input_name)
                 else:
                     x = first if t == 1 else run.outputs[t - 1]
-                h = self._layers(x, current)
+                h = self._layers(cells, x, current)
                 for name, node in current.items():
                     run.states[name][t] = node
                 if self.topology == "many-to-one" and t < count:
@@ -350,20 +350,24 @@ class Recurrent(ABC):
             x = np.asarray(x)
             node = mg.constant(x if x.ndim == 1 else x.astype(self.dtype, copy=False))
             current = self._initial_states(state, x.shape[-1])
-            _, answer = self._read_out(self._layers(node, current))
+            _, answer = self._read_out(self._layers(self._cells(), node, current))
         return answer.value, {name: node.value for name, node in current.items()}
 
-    def _layers(self, x: mg.Node, current: dict[str, mg.Node]) -> mg.Node:
+    def _cells(self) -> list[tuple[Cell, list[str]]]:
+        """Return each layer's cell and the names of its states."""
+        suffixes = map(layer_suffix, range(1, self.layers + 1))
+        return [(self._cell(suffix), [name + suffix for name in self.state_names]) for suffix in suffixes]
+
+    def _layers(
+        self, cells: list[tuple[Cell, list[str]]], x: mg.Node, current: dict[str, mg.Node]
+    ) -> mg.Node:
         """Record one step of all layers; replaces the states in `current`, returns the topmost `h`."""
         if self.embedding is not None:
             x = self._embed(x)
-        for layer in range(1, self.layers + 1):
-            suffix = layer_suffix(layer)
-            before = {name: current[name + suffix] for name in self.state_names}
-            after = self._cell(x, before, suffix, self.parameters)
-            for name in self.state_names:
-                current[name + suffix] = after[name]
-            x = after["h"]
+        for cell, names in cells:
+            after = cell(x, *[current[name] for name in names])
+            current.update(zip(names, after, strict=True))
+            x = after[0]
         return x
 
     def _read_out(self, h: mg.Node) -> tuple[mg.Node, mg.Node]:
