@@ -169,8 +169,9 @@ class Diagram:
 
     def inputs(self, symbol: Symbol | int) -> list[Symbol]:
         """Return the symbols wired into `symbol`, in order."""
+        symbols = self.symbols
         i = symbol if isinstance(symbol, int) else symbol.id
-        return [self.symbols[wire.source] for wire in self._inputs[i]]
+        return [symbols[wire.source] for wire in self._inputs[i]]
 
     def outputs(self, symbol: Symbol | int) -> list[Symbol]:
         """Return the symbols that `symbol` is wired into; one that takes it twice appears twice."""

@@ -295,25 +295,34 @@ def _wires(graph: Any, diagram: Diagram, direction: str, group: Mapping[int, str
 
 def _keep_steps_apart(graph: Any, diagram: Diagram) -> None:
     """Let each step begin where the one before has ended; overlapping, they would make a staircase."""
-    first: dict[int, list[int]] = {}
-    last: dict[int, list[int]] = {}
+    first: dict[float, list[int]] = {}
+    last: dict[float, list[int]] = {}
+    place = {s.id: _place_in_time(diagram, s) for s in diagram.symbols}
     for symbol in diagram.symbols:
-        step = symbol.step
+        step = place[symbol.id]
         if step is None:
             continue
-        if not any(s.step == step for s in diagram.outputs(symbol)):
+        if not any(place[s.id] == step for s in diagram.outputs(symbol)):
             last.setdefault(step, []).append(symbol.id)
-        if not any(s.step == step for s in diagram.inputs(symbol)):
+        if not any(place[s.id] == step for s in diagram.inputs(symbol)):
             first.setdefault(step, []).append(symbol.id)
     steps = [step for step in sorted(first) if step in last]
     for before, after in itertools.pairwise(steps):
         # One point between them, and not a wire from each to each.
-        point = f"between{after}"
+        point = f"between{after:g}".replace(".", "_")
         graph.node(point, "", shape="point", width="0", height="0", style="invis", id=point)
         for i in last[before]:
             graph.edge(f"n{i}", point, style="invis", weight="0", minlen="1")
         for i in first[after]:
             graph.edge(point, f"n{i}", style="invis", weight="0", minlen="1")
+
+
+def _place_in_time(diagram: Diagram, symbol: Symbol) -> float | None:
+    """Return a symbol's step; folded steps stand before the step that they lead to."""
+    if symbol.kind != FOLD:
+        return symbol.step
+    after = [s.step for s in diagram.outputs(symbol) if s.step is not None]
+    return min(after) - 0.5 if after else None
 
 
 _EXPLAINED = {

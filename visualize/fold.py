@@ -45,18 +45,20 @@ def _working_steps(diagram: Diagram) -> list[int]:
 
 
 def _signatures(diagram: Diagram) -> dict[int, list[Any]]:
-    """For each step what is in it and what it is wired to, in terms that do not name the step."""
+    """Return for each step what is in it and what it is wired to, in terms that do not name the step."""
+    written = [symbol.written for symbol in diagram.symbols]
     found: dict[int, list[Any]] = {}
     for symbol in diagram.symbols:
-        if symbol.step is None:
+        step = symbol.step
+        if step is None:
             continue
         inputs = [
-            (s.written, None if s.step is None else s.step - symbol.step) for s in diagram.inputs(symbol)
+            (written[s.id], "" if s.step is None else str(s.step - step)) for s in diagram.inputs(symbol)
         ]
-        if not symbol.ordered:
-            inputs.sort(key=str)
-        found.setdefault(symbol.step, []).append((symbol.written, inputs))
-    return {step: sorted(entries, key=str) for step, entries in found.items()}
+        if len(inputs) > 1 and not symbol.ordered:
+            inputs.sort()
+        found.setdefault(step, []).append((written[symbol.id], inputs))
+    return {step: sorted(entries) for step, entries in found.items()}
 
 
 def _fold_middle(diagram: Diagram) -> Diagram:

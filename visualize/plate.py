@@ -307,7 +307,8 @@ _STYLE = f"""
 .plate.gradients .wire.uncomputed > path {{ stroke: #9a9a9a; stroke-dasharray: 1 3 }}
 .plate.gradients .symbol.uncomputed > :is(rect, ellipse, text) {{ opacity: 0.45 }}
 @media (prefers-color-scheme: dark) {{
-.plate text, .plate:not(.gradients) .uncomputed text {{ fill: #e8e8e8 }} .plate .step text {{ fill: #999 }} .plate .step rect {{ stroke: #555 }}
+.plate text, .plate:not(.gradients) .uncomputed text {{ fill: #e8e8e8 }}
+.plate .step text {{ fill: #999 }} .plate .step rect {{ stroke: #555 }}
 .plate .wire:not(.carry) {{ stroke: #aaa }} .plate .wire polygon, .plate .wire circle {{ fill: #bbb }}
 .plate .value > rect {{ fill: #17304d; stroke: #7fb0e6 }}
 .plate .product > rect {{ fill: #40300f; stroke: #e0a94a }}
