@@ -103,7 +103,7 @@ def wire_id(number: int) -> str:
 
 
 def dot_source(
-    diagram: Diagram, *, direction: str = "forward", numbers: Numbers | None = None, legend: bool = True
+    diagram: Diagram, *, direction: str = "forward", numbers: Numbers | None = None, rich: bool = True
 ) -> str:
     """Return the DOT source of a diagram.
 
@@ -114,8 +114,9 @@ def dot_source(
         Values flowing forward, gradients flowing back in the same places, or both.
     numbers : Numbers, optional
         Show range and heat strip of each node's value and gradient.
-    legend : bool
-        Explain shapes and colours below the drawing.
+    rich : bool
+        With labels in Graphviz' HTML and a legend, for png and pdf. The SVG is finished by `visualize.svg`,
+        which does the same for every renderer.
     """
     import graphviz
 
@@ -125,7 +126,7 @@ def dot_source(
     )
     graph.attr("node", fontname="Helvetica", fontsize="11", height="0.28", width="0.3", margin="0.07,0.03")
     graph.attr("edge", arrowsize="0.6", color="#555555", fontname="Helvetica", fontsize="9")
-    if legend:
+    if rich:
         kinds = {look(s) for s in diagram.symbols}
         graph.attr(label=_legend(kinds, direction, bool(_carry_wires(diagram))), labelloc="b")
     else:
@@ -140,7 +141,7 @@ def dot_source(
         symbols = by_step[step]
         if step is None:
             for symbol in symbols:
-                _node(graph, diagram, symbol, direction, numbers, group)
+                _node(graph, symbol, direction, numbers, group, rich)
             continue
         with graph.subgraph(name=f"cluster_{step}") as cluster:
             cluster.attr(
@@ -148,7 +149,7 @@ def dot_source(
                 labeljust="l", margin="9", id=f"step{step}", **{"class": "step"},
             )  # fmt: skip
             for symbol in symbols:
-                _node(cluster, diagram, symbol, direction, numbers, group)
+                _node(cluster, symbol, direction, numbers, group, rich)
     _wires(graph, diagram, direction, group)
     return str(graph.source)
 
@@ -187,40 +188,67 @@ def _lines(text: str) -> list[str]:
     return [shown_text(text)]
 
 
-def _label(symbol: Symbol, direction: str, numbers: Numbers | None) -> str:
-    import graphviz
+@dataclass(frozen=True)
+class Line:
+    """A line of a label: ``name``, ``range``, ``strip``, ``gradient`` (its name) or ``note``."""
 
-    lines = _lines(gradient_label(symbol) if direction == "backward" else symbol.label)
-    below = gradient_label(symbol) if direction == "both" and symbol.kind in (VALUE, PRODUCT) else ""
-    if not has_gradient(symbol) and not symbol.parameters:
-        below = ""
-    if numbers is None and not below:
-        # Marked as plain: a name in angle brackets is not a label in HTML.
-        return graphviz.nohtml("\\n".join(graphviz.escape(line) for line in lines))  # type: ignore[no-any-return]
-    rows = "".join(f"<tr><td>{html.escape(line)}</td></tr>" for line in lines)
+    kind: str
+    text: str
+    summary: Summary | None = None
+
+
+def label_lines(symbol: Symbol, direction: str, numbers: Numbers | None) -> list[Line]:
+    """Return what stands in a symbol, line by line."""
+    names = _lines(gradient_label(symbol) if direction == "backward" else symbol.label)
+    lines = [Line("name", name) for name in names]
     value, gradient = numbers.of(symbol) if numbers is not None else (None, None)
-    counted = symbol.kind in (VALUE, PRODUCT, FUNCTION, OPERATION, JOIN) and value is not None
+    counted = value is not None and symbol.kind not in (FOLD, CARRY)
     if counted and direction != "backward":
-        rows += _strip(value)
-    if below:
-        named = html.escape(_lines(below)[0])
-        rows += f'<tr><td><font point-size="9" color="{GRADIENT}">{named}</font></td></tr>'
+        lines += _numbers(value)
+    named = direction == "both" and symbol.kind in (VALUE, PRODUCT)
+    if named and (has_gradient(symbol) or symbol.parameters):
+        lines.append(Line("gradient", _lines(gradient_label(symbol))[0]))
     if counted and direction != "forward":
         if gradient is not None:
-            rows += _strip(gradient)
+            lines += _numbers(gradient)
         elif numbers is not None and numbers.gradients_known:
-            rows += '<tr><td><font point-size="7">no gradient computed</font></td></tr>'
+            lines.append(Line("note", "no gradient computed"))
+    return lines
+
+
+def _numbers(summary: Summary | None) -> list[Line]:
+    assert summary is not None
+    lines = [Line("range", summary.range)]
+    if summary.strip:
+        # The characters keep the room; the SVG puts coloured cells in their place.
+        lines.append(Line("strip", "■" * len(summary.strip), summary))
+    return lines
+
+
+def _label(symbol: Symbol, direction: str, numbers: Numbers | None, rich: bool) -> str:
+    import graphviz
+
+    lines = label_lines(symbol, direction, numbers)
+    if not rich or all(line.kind == "name" for line in lines):
+        # Marked as plain: a name in angle brackets is not a label in HTML.
+        text = "\\n".join(graphviz.escape(line.text) for line in lines)
+        return graphviz.nohtml(text)  # type: ignore[no-any-return]
+    rows = "".join(f"<tr><td>{_rich(line)}</td></tr>" for line in lines)
     return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="0">{rows}</table>>'
 
 
-def _strip(summary: Summary | None) -> str:
-    assert summary is not None
-    cells = "".join(
-        f'<td width="7" height="7" fixedsize="true" bgcolor="{color}"></td>' for color in summary.colors
-    )
-    strip = f'<table border="0" cellborder="0" cellspacing="1" cellpadding="0"><tr>{cells}</tr></table>'
-    text = f'<tr><td><font point-size="7">{html.escape(summary.range)}</font></td></tr>'
-    return text + (f"<tr><td>{strip}</td></tr>" if cells else "")
+def _rich(line: Line) -> str:
+    """Return a line as Graphviz' HTML, which its build for WebAssembly does not have."""
+    text = html.escape(line.text)
+    if line.kind == "gradient":
+        return f'<font point-size="9" color="{GRADIENT}">{text}</font>'
+    if line.kind == "strip" and line.summary is not None:
+        cells = "".join(
+            f'<td width="7" height="7" fixedsize="true" bgcolor="{color}"></td>'
+            for color in line.summary.colors
+        )
+        return f'<table border="0" cellborder="0" cellspacing="1" cellpadding="0"><tr>{cells}</tr></table>'
+    return text if line.kind == "name" else f'<font point-size="7">{text}</font>'
 
 
 def _width(symbol: Symbol) -> float:
@@ -230,11 +258,11 @@ def _width(symbol: Symbol) -> float:
 
 def _node(
     graph: Any,
-    diagram: Diagram,
     symbol: Symbol,
     direction: str,
     numbers: Numbers | None,
     group: Mapping[int, str],
+    rich: bool,
 ) -> None:
     kind = look(symbol)
     shape, style, outline, fill = LOOKS[kind]
@@ -255,8 +283,8 @@ def _node(
         attributes["group"] = group[symbol.id]
     attributes["class"] = " ".join(classes)
     graph.node(
-        symbol_id(symbol), _label(symbol, direction, numbers), id=symbol_id(symbol), shape=shape, style=style,
-        color=outline, fillcolor=fill, **attributes,
+        symbol_id(symbol), _label(symbol, direction, numbers, rich), id=symbol_id(symbol),
+        shape=shape, style=style, color=outline, fillcolor=fill, **attributes,
     )  # fmt: skip
 
 

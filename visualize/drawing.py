@@ -66,9 +66,12 @@ class Drawing:
     @cached_property
     def dot(self) -> str:
         """The drawing in the DOT language."""
+        return self._dot(rich=True)
+
+    def _dot(self, *, rich: bool) -> str:
         self._check_size()
         numbers = self.numbers if self.values else None
-        return dot_source(self.diagram, direction=self.direction, numbers=numbers)
+        return dot_source(self.diagram, direction=self.direction, numbers=numbers, rich=rich)
 
     @cached_property
     def svg(self) -> str:
@@ -77,7 +80,10 @@ class Drawing:
             compact = plate(self.diagram, self.numbers, self.title, backward=self.direction == "backward")
             if compact is not None:
                 return compact
-        return finish(render(self.dot), self.diagram, self.numbers, self.title, direction=self.direction)
+        return finish(
+            render(self._dot(rich=False)), self.diagram, self.numbers, self.title,
+            direction=self.direction, values=self.values,
+        )  # fmt: skip
 
     @cached_property
     def text(self) -> str:

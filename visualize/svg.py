@@ -9,8 +9,34 @@ from __future__ import annotations
 import io
 import xml.etree.ElementTree as ET
 
-from visualize.diagram import Diagram, Symbol, parameter_names
-from visualize.dot import Numbers, edge_list, shown_text, symbol_id, tooltips, wire_id
+from visualize.diagram import (
+    FOLD,
+    FUNCTION,
+    JOIN,
+    OPERATION,
+    PRODUCT,
+    VALUE,
+    Diagram,
+    Symbol,
+    parameter_names,
+)
+from visualize.dot import (
+    CARRY_COLORS,
+    GRADIENT,
+    LOOKS,
+    NO_GRADIENT,
+    Line,
+    Numbers,
+    edge_list,
+    has_gradient,
+    is_carry,
+    label_lines,
+    look,
+    shown_text,
+    symbol_id,
+    tooltips,
+    wire_id,
+)
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
@@ -23,6 +49,7 @@ def style() -> str:
     """Return the style sheet of a drawing."""
     dark = [
         "text { fill: #e6e6e6 }",
+        "text.gradient-name { fill: #ff8a75 }",
         ".step > path, .step > polygon { stroke: #666 }",
         ".value > path, .value > polygon { fill: #17304d; stroke: #7fb0e6 }",
         ".product > polygon, .product > path { fill: #40300f; stroke: #e0a94a }",
@@ -63,7 +90,15 @@ def _scoped(rules: list[str]) -> str:
     return "\n".join(lines)
 
 
-def finish(svg: bytes, diagram: Diagram, numbers: Numbers, title: str, *, direction: str = "forward") -> str:
+def finish(
+    svg: bytes,
+    diagram: Diagram,
+    numbers: Numbers,
+    title: str,
+    *,
+    direction: str = "forward",
+    values: bool = False,
+) -> str:
     """Return the SVG that Graphviz made with everything that makes it readable for all.
 
     Parameters
@@ -87,6 +122,7 @@ def finish(svg: bytes, diagram: Diagram, numbers: Numbers, title: str, *, direct
         label = group.find(f"{{{_SVG}}}title")
         if key in by_id:
             mark_symbol(group, by_id[key])
+            _dress(group, label_lines(by_id[key], direction, numbers if values else None))
             _set_title(group, label, of_symbols[key])
         elif key in wires:
             group.set("data-source", symbol_id(diagram.symbols[wires[key].source]))
@@ -94,6 +130,7 @@ def finish(svg: bytes, diagram: Diagram, numbers: Numbers, title: str, *, direct
             _set_title(group, label, of_wires.get(key, ""))
         elif label is not None:
             group.remove(label)  # Graphviz' own names of graph and clusters tell nobody anything
+    _add_legend(root, diagram, direction)
     heads = []
     for tag, key, text in (
         ("title", "drawing-title", shown_text(title, 200)),
@@ -110,6 +147,98 @@ def finish(svg: bytes, diagram: Diagram, numbers: Numbers, title: str, *, direct
     out = io.BytesIO()
     ET.ElementTree(root).write(out, encoding="utf-8", xml_declaration=True)
     return out.getvalue().decode() + "\n<!-- drawn by minigrad -->\n"
+
+
+def _dress(group: ET.Element, lines: list[Line]) -> None:
+    """Set the lines of a label apart, and put heat strips where Graphviz kept room for them."""
+    texts = list(group.iter(f"{{{_SVG}}}text"))
+    if len(texts) != len(lines):
+        return
+    for text, line in zip(texts, lines, strict=True):
+        if line.kind == "gradient":
+            text.set("class", "gradient-name")
+            text.set("fill", GRADIENT)
+        elif line.kind in ("range", "note"):
+            text.set("font-size", "8")
+        elif line.kind == "strip" and line.summary is not None:
+            x, y = float(text.get("x", 0)), float(text.get("y", 0))
+            text.tag, text.text = f"{{{_SVG}}}g", None
+            text.attrib.clear()
+            text.set("class", "strip")
+            size = 6.5
+            left = x - size * len(line.summary.colors) / 2
+            for n, color in enumerate(line.summary.colors):
+                cell = {"x": f"{left + n * size:.2f}", "y": f"{y - 9:.2f}", "fill": color}
+                size_of = {"width": f"{size:g}", "height": "8", "stroke": "#888", "stroke-width": "0.3"}
+                ET.SubElement(text, f"{{{_SVG}}}rect", cell | size_of)
+
+
+# What the legend says of each kind, in its order.
+_EXPLAINED = {
+    VALUE: "value",
+    PRODUCT: "parameter",
+    FUNCTION: "activation or function",
+    OPERATION: "operation",
+    JOIN: "join: sum of products, or concatenation",
+    FOLD: "steps folded",
+}
+
+
+def _add_legend(root: ET.Element, diagram: Diagram, direction: str) -> None:
+    """Explain shapes and lines below the drawing, in the very shapes."""
+    box = [float(x) for x in root.get("viewBox", "0 0 0 0").split()]
+    kinds = {look(s) for s in diagram.symbols}
+    x, y = box[0] + 12.0, box[1] + box[3] + 12
+    legend = ET.SubElement(root, f"{{{_SVG}}}g", {"class": "legend", "aria-label": "Legend"})
+
+    def entry(sample: ET.Element, words: str) -> None:
+        nonlocal x
+        legend.append(sample)
+        text = ET.SubElement(
+            legend, f"{{{_SVG}}}text", {"x": f"{x + 30:g}", "y": f"{y + 3.5:g}", "font-size": "10"}
+        )
+        text.text = words
+        x += 44 + 5.2 * len(words)
+
+    for kind, words in _EXPLAINED.items():
+        if kind in kinds:
+            entry(_sample(kind, x, y), words)
+    lines = []
+    if any(is_carry(diagram, wire) for wire in diagram.wires):
+        lines.append(("wire carry carry0", CARRY_COLORS[0], "", "carried to the next step"))
+    if direction != "forward":
+        lines.append(("wire gradient", GRADIENT, "4 2", "gradient, flowing back"))
+    if direction == "backward" and any(not has_gradient(s) for s in diagram.symbols):
+        lines.append(("wire uncomputed", NO_GRADIENT, "1 3", "no gradient computed"))
+    for classes, color, dashes, words in lines:
+        sample = ET.Element(f"{{{_SVG}}}g", {"class": classes})
+        attributes = {"d": f"M{x:g},{y:g}h24", "stroke": color, "stroke-width": "2", "fill": "none"}
+        ET.SubElement(
+            sample, f"{{{_SVG}}}path", attributes | ({"stroke-dasharray": dashes} if dashes else {})
+        )
+        entry(sample, words)
+    width, height = max(box[2], x - box[0]), box[3] + 28
+    root.set("viewBox", f"{box[0]:g} {box[1]:g} {width:g} {height:g}")
+    root.set("width", f"{width:g}pt")
+    root.set("height", f"{height:g}pt")
+
+
+def _sample(kind: str, x: float, y: float) -> ET.Element:
+    shape, style_of, outline, fill = LOOKS[kind]
+    group = ET.Element(f"{{{_SVG}}}g", {"class": kind})
+    drawn = {"stroke": outline, "fill": fill if "filled" in style_of else "none"}
+    if shape in ("ellipse", "circle"):
+        across = "7" if shape == "circle" else "12"
+        place = {"cx": f"{x + 12:g}", "cy": f"{y:g}", "rx": across, "ry": "7"}
+        ET.SubElement(group, f"{{{_SVG}}}ellipse", drawn | place)
+        return group
+    # A path, as Graphviz draws boxes, so that the colours for a dark background reach it.
+    d = f"M{x + 4:g},{y - 7:g}h16q4,0 4,4v6q0,4 -4,4h-16q-4,0 -4,-4v-6q0,-4 4,-4z"
+    if "rounded" not in style_of:
+        d = f"M{x:g},{y - 7:g}h24v14h-24z"
+    dashes = {"stroke-dasharray": "3 2"} if "dashed" in style_of else {}
+    ET.SubElement(group, f"{{{_SVG}}}path", drawn | dashes | {"d": d})
+    return group
 
 
 def mark_symbol(group: ET.Element, symbol: Symbol) -> None:
