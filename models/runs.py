@@ -45,7 +45,7 @@ class Run:
         Raises
         ------
         CheckpointError
-            If the directory holds a run already.
+            If the directory holds a run already, or a file that the run would write.
         DataError
             If the text is too short.
         OSError
@@ -56,9 +56,16 @@ class Run:
             raise CheckpointError(
                 f"{directory} holds a training run already: go on with it (--resume), or choose another --out"
             )
+        for name in (BEST, LOG, CURVE):
+            if (directory / name).exists():
+                raise CheckpointError(
+                    f"{directory / name} exists and is of no run that could be gone on with; "
+                    "choose another --out, or move it away"
+                )
         trainer = Trainer(text, settings)
         _prepare(directory)
-        (directory / LOG).unlink(missing_ok=True)  # of a run that was ended before its first checkpoint
+        # From here on there is a run to go on with, whatever happens.
+        save(directory / CHECKPOINT, trainer.checkpoint())
         return cls(directory, trainer)
 
     @classmethod

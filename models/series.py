@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 from minigrad.errors import nearest
 from models.errors import DataError
 from models.recurrent import Recurrent
+from models.text import read_text
 
 Array = NDArray[Any]
 
 
-def read_column(
-    path: str | Path, column: str | None = None, encoding: str = "utf-8-sig"
-) -> tuple[str, Array]:
+def read_column(path: str | Path, column: str | None = None, encoding: str = "utf-8") -> tuple[str, Array]:
     """Read one column of numbers from a CSV file with a header row.
 
     Parameters
@@ -54,20 +53,12 @@ def read_column(
     >>> len(values), float(values[-1])
     (309, 2.9)
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding=encoding)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is no CSV text in {encoding}: {error.reason} at byte {error.start}"
-        ) from error
-    lines = text.splitlines()
-    if not lines:
-        raise DataError(f"{path} is empty; expected a CSV file with a header row")
-    if "\0" in text:
-        raise DataError(f"{path} is a binary file; expected a CSV file with a header row")
+    lines = read_text(path, encoding).split("\n")
     delimiter = max(",;\t", key=lines[0].count)
-    rows = list(csv.reader(lines, delimiter=delimiter))
+    try:
+        rows = list(csv.reader(lines, delimiter=delimiter))
+    except csv.Error as error:
+        raise DataError(f"{path} is no CSV file: {error}") from error
     header = [name.strip() for name in rows[0]]
     if all(_is_number(name) for name in header):
         raise DataError(
@@ -101,7 +92,7 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text  # Python reads 1_000 as a number, nobody else does
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,8 @@ def check_length(content: str, path: Path) -> None:
 
     if len(content) < 20_000:
         raise DataError(f"{path} has {len(content):,} characters; the demo learns from at least 20,000")
+    if len(set(content)) < 2:
+        raise DataError(f"{path} repeats one character, {content[0]!r}: there is nothing to learn")
 
 
 class Recorded:

@@ -37,6 +37,7 @@ def forecast(
     learning_rate: Annotated[float, typer.Option(min=0)] = 0.01,
     seed: Annotated[int, typer.Option(help="Of the weights.")] = 0,
     compiled: Annotated[bool, typer.Option(help="Compile the training step.")] = True,
+    encoding: Annotated[str, typer.Option(help="Of the file.")] = "utf-8",
     out: Annotated[Path, typer.Option(help="The plot: png, svg or pdf.")] = Path("forecast.png"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the plot if it exists.")] = False,
 ) -> None:
@@ -48,7 +49,7 @@ def forecast(
         raise ForecastUsageError(f"--out is {out}; its name should end in .png, .svg or .pdf")
     if out.exists() and not overwrite:
         raise ForecastUsageError(f"{out} exists; choose another --out, or say --overwrite")
-    name, values = read_column(csv, column)
+    name, values = read_column(csv, column, encoding)
     forecaster = Forecaster(
         values,
         model=model,

@@ -104,7 +104,7 @@ def test_interrupted_and_resumed(run, text):
         text=True,
     )
     deadline = time.monotonic() + 60
-    while not Path("run", CHECKPOINT).exists() and time.monotonic() < deadline:
+    while not Path("run", LOG).exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=60)
@@ -141,13 +141,16 @@ def test_interrupted_and_resumed(run, text):
         (["forecast", "holes.csv", "--column", "c"], ["no column 'c'", "a, b"]),
         (["forecast", "holes.csv", "--column", "a"], ["need at least"]),
         (["forecast", "holes.csv", "--out", "plot.gif"], [".png"]),
+        (["forecast", "holes.csv", "--encoding", "klingon"], ["klingon"]),
         (["demo", "--text", "short.txt"], ["20,000"]),
+        (["demo", "--text", "monotonous.txt"], ["nothing to learn"]),
     ],
 )
 def test_refusals(run, text, arguments, words):
     Path("empty.txt").write_bytes(b"")
     Path("binary.txt").write_bytes(bytes(range(256)) * 100)
     Path("short.txt").write_text("abc" * 10)
+    Path("monotonous.txt").write_text("a" * 30_000)
     Path("holes.csv").write_text("a,b\n1,2\n3,\n4,5\n")
     save_file({"head.weight": np.zeros((2, 3))}, "weights.safetensors")
     save_file(to_torch(LSTM(3, 4)), "gru.safetensors")

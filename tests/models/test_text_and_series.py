@@ -91,6 +91,7 @@ def test_a_column_by_name_and_by_default(tmp_path):
         ("a,b\n1,NA\n", ["row 2", "'b'", "missing"]),
         ("a,b\n1,2\n1,many\n", ["row 3", "'b'", "'many'"]),
         ("a,b\n1,inf\n", ["row 2", "not finite"]),
+        ("a,b\n1,1_000\n", ["row 2", "'1_000'"]),
         ("a,c\n1,2\n", ["no column 'b'", "a, c"]),
     ],
 )

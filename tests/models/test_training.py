@@ -162,6 +162,11 @@ def test_runs_that_cannot_be(tmp_path):
         Run.resume(tmp_path / "nowhere", TEXT)
     with pytest.raises(DataError, match="1000 characters"):
         Run.begin(tmp_path / "short", TEXT[:1000], Settings())
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / LOG).write_text("a diary")
+    with pytest.raises(CheckpointError, match=r"log\.jsonl exists"):
+        Run.begin(tmp_path / "mine", TEXT, SMALL)
+    assert (tmp_path / "mine" / LOG).read_text() == "a diary"
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError):
         Run.begin(tmp_path / "file", TEXT, SMALL)
