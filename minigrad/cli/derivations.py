@@ -45,7 +45,8 @@ def derive(
     format: Annotated[Format, typer.Option("--format", "-f", help="How it is written.")] = Format.text,
     per_step: Annotated[bool, typer.Option("--per-step", help="Every step on its own.")] = False,
     paths: Annotated[
-        str | None, typer.Option("--paths", metavar="NODE", help="The gradient of NODE (h[1]) as a sum over all paths.")
+        str | None,
+        typer.Option("--paths", metavar="NODE", help="The gradient of NODE (h[1]) as a sum over all paths."),
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Number of time steps.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to this file instead.")] = None,
@@ -89,13 +90,23 @@ def _node(loss: mg.Node, label: str) -> mg.Node:
 
 
 def check(
-    file: Annotated[str, typer.Argument(help="A file, - for standard input, or a shipped derivation: elman, lstm, ...")],
+    file: Annotated[
+        str, typer.Argument(help="A file, - for standard input, or a shipped derivation: elman, lstm, ...")
+    ],
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="What it is held against, if the text does not say: elman, FILE.py:function ..."),
+        typer.Option(
+            "--model",
+            "-m",
+            help="What it is held against, if the text does not say: elman, FILE.py:function ...",
+        ),
     ] = None,
-    lines: Annotated[str | None, typer.Option("--lines", "-l", metavar="A:B", help="Only these lines.")] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Time steps; else those that the text names, or 3.")] = None,
+    lines: Annotated[
+        str | None, typer.Option("--lines", "-l", metavar="A:B", help="Only these lines.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", help="Time steps; else those that the text names, or 3.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     fix: Annotated[Path | None, typer.Option("--fix", metavar="OUT", help="Write a repaired copy.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Let --fix overwrite a file.")] = False,
@@ -127,7 +138,9 @@ def check(
     raise typer.Exit(0 if report.ok else 1)
 
 
-def judge(text: Text, model: str | None, steps: int | None, repairs: bool = True, file: str = "the text") -> Report:
+def judge(
+    text: Text, model: str | None, steps: int | None, repairs: bool = True, file: str = "the text"
+) -> Report:
     """Check a text that has been read against a network by name.
 
     The network is drawn three times, with one column, then with several.
@@ -184,7 +197,9 @@ def _range(lines: str | None) -> tuple[int, int | None]:
     except ValueError:
         raise CommandError(f"--lines {lines}: expected two line numbers, as in --lines 21:34") from None
     if first < 1 or (last is not None and last < first):
-        raise CommandError(f"--lines {lines}: the first line is 1, and the last may not come before the first")
+        raise CommandError(
+            f"--lines {lines}: the first line is 1, and the last may not come before the first"
+        )
     return first, last
 
 
@@ -220,10 +235,15 @@ def _fix(out: Path, source: str, report: Report, path: Path | None, force: bool)
     from minigrad.derivation.report import fixed
 
     if path is not None and out.exists() and out.resolve() == path.resolve() and not force:
-        raise CommandError(f"--fix {out} is the file itself; name another one, or say --force to overwrite it")
+        raise CommandError(
+            f"--fix {out} is the file itself; name another one, or say --force to overwrite it"
+        )
     text, changed = fixed(source, report)
     _write_new(out, text, force)
-    print(f"wrote {out}: {changed} line{'' if changed == 1 else 's'} changed, each marked with a comment", file=sys.stderr)
+    print(
+        f"wrote {out}: {changed} line{'' if changed == 1 else 's'} changed, each marked with a comment",
+        file=sys.stderr,
+    )
 
 
 def _write_new(path: Path, text: str, force: bool) -> None:

@@ -1,7 +1,7 @@
 """Hand derivations: the notation, the writer, the checker.
 
-`write(loss)` prints the backward pass of a graph as a person would derive it; `check(text, loss)` holds a derivation
-that a person wrote against the graph, line by line; both speak the notation of ``grammar.lark``.
+`write(loss)` prints the backward pass of a graph as a person would derive it; `check(text, loss)` holds a
+derivation that a person wrote against the graph, line by line; both speak the notation of ``grammar.lark``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from .writer import Derivation, paths, write
 
 __all__ = ["Derivation", "Report", "check", "paths", "read", "write"]
-_HOME = {"check": "checker", "Report": "checker", "read": "reader", "write": "writer", "paths": "writer", "Derivation": "writer"}
+_HOME = {
+    "check": "checker",
+    "Report": "checker",
+    "read": "reader",
+    "write": "writer",
+    "paths": "writer",
+    "Derivation": "writer",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -51,6 +51,7 @@ class Report:
 
     @property
     def skipped(self) -> int:
+        """How many lines are prose, drawings or headings."""
         return sum(line.kind == "skipped" for line in self.text.lines)
 
     @property
@@ -88,8 +89,9 @@ def check(
     text : str
         A derivation in the notation, with whatever stands around it.
     loss : Node or sequence of Node
-        A scalar: the loss of the graph that the derivation is about.  Given one, the graph is recorded again twice
-        with other numbers; several are several runs of one program, for instance with another batch size.
+        A scalar: the loss of the graph that the derivation is about.  Given one, the graph is recorded
+        again twice with other numbers; several are several runs of one program, for instance with another
+        batch size.
     repairs : bool
         Search for repairs of lines that are not right.
     model : str
@@ -235,4 +237,14 @@ def _explicit(equation: Equation) -> bool:
 
 
 Checker = Callable[..., Report]
-__all__ = ["BAD", "GOOD", "CheckError", "Finding", "GradientResult", "Report", "check", "repaired_text", "steps_named"]
+__all__ = [
+    "BAD",
+    "GOOD",
+    "CheckError",
+    "Finding",
+    "GradientResult",
+    "Report",
+    "check",
+    "repaired_text",
+    "steps_named",
+]

@@ -1,8 +1,8 @@
 """Where names get their values: the truth at one point of the text, or what the text itself has computed.
 
-`Truth` answers with true values "at that point of the program": a ``dh`` that the step has not assigned yet is
-what arrives from t + 1, after ``dh = ...`` it is what that line was found to mean.  `Run` answers with the values
-that the text has computed itself; it is the text as a program.
+`Truth` answers with true values "at that point of the program": a ``dh`` that the step has not assigned
+yet is what arrives from t + 1, after ``dh = ...`` it is what that line was found to mean.  `Run` answers
+with the values that the text has computed itself; it is the text as a program.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .truth import World
 
 @dataclass(frozen=True)
 class Assigned:
-    """What an earlier line of the program has made of a gradient: which line, where it applies, what it meant."""
+    """What an earlier line has made of a gradient: which line, where it applies, what it meant."""
 
     line: int
     section: int | None  # the only step at which it applies, or None
@@ -53,7 +53,9 @@ class Facts:
 class Base(Scope):
     """What both scopes have in common: steps, functions, forward values, sizes."""
 
-    def __init__(self, facts: Facts, index: int, world: World, t: int | None, section: int | None = None) -> None:
+    def __init__(
+        self, facts: Facts, index: int, world: World, t: int | None, section: int | None = None
+    ) -> None:
         self.facts = facts
         self.vocabulary = facts.vocabulary
         self.index = index
@@ -64,6 +66,7 @@ class Base(Scope):
         self.variables: dict[str, int] = {}
 
     def resolve_step(self, step: Step, span: Span) -> int:
+        """Return a step as a number."""
         if step.base == "T":
             return self.world.last + step.offset
         if step.base == "t":
@@ -73,7 +76,7 @@ class Base(Scope):
         return step.offset
 
     def step_for(self, base: str, step: Step | None, name: Name) -> int | None:
-        """Return the step at which a name is meant: the one written on it, the present one, or its only one."""
+        """Return the step at which a name is meant: the written one, the present one, or its only one."""
         places = self.vocabulary.steps_of(base)
         if step is not None:
             wanted = self.resolve_step(step, name.span)
@@ -91,24 +94,32 @@ class Base(Scope):
             if len(within) == 1:
                 return within[0]
             raise EvaluationError(
-                "undefined", f"which step of `{name.text}`? Write {name.text}[{self.world.last}], say", name.span
+                "undefined",
+                f"which step of `{name.text}`? Write {name.text}[{self.world.last}], say",
+                name.span,
             )
         return self.t
 
     def place(self, base: str, step: int | None, name: Name) -> int:
+        """Return the node of a name at a step."""
         places = self.vocabulary.steps_of(base)
         if step in places:
             return places[step]
         have = sorted(t for t in places if t is not None)
-        where = f"steps {have[0]} to {have[-1]}" if len(have) > 1 else f"step {have[0]}" if have else "no step"
+        where = (
+            f"steps {have[0]} to {have[-1]}" if len(have) > 1 else f"step {have[0]}" if have else "no step"
+        )
         raise NotAtThisStep(f"`{base}` stands at {where}, not at {step}", name.span)
 
     def forward(self, base: str, step: Step | None, name: Name, reading: Reading) -> Value:
+        """Return a value of the forward pass."""
         wanted = self.step_for(base, step, name)
         places = self.vocabulary.steps_of(base)
-        if step is not None and step.base == "t" and step.offset > 0 and wanted not in places and wanted is not None:
-            if wanted > self.world.last in places:  # beyond the end of time: what it multiplies is zero as well
-                return Value(np.zeros(self.world.nodes[places[self.world.last]].shape))
+        last = self.world.last
+        later = step is not None and step.base == "t" and step.offset > 0
+        if later and wanted is not None and wanted > last and last in places:
+            # Beyond the end of time: what it multiplies is zero as well.
+            return Value(np.zeros(self.world.nodes[places[last]].shape))
         place = self.place(base, wanted, name)
         node = self.world.nodes[place]
         array = node.value
@@ -130,6 +141,7 @@ class Base(Scope):
         return Value(np.asarray(float(self.world.last))) if name.text == "T" else None
 
     def function(self, name: str, span: Span) -> Callable[..., Array] | None:
+        """Return the function that a name stands for, or None if the notation knows it."""
         base = name.rstrip("'′’")
         bound = self.facts.functions.get(base, base)
         if base != name:
@@ -145,9 +157,11 @@ class Base(Scope):
         return None
 
     def slope(self, name: str, argument: Array, span: Span) -> Array:
+        """Return the elementwise derivative of a function."""
         return slope_of(self.facts.functions.get(name, name), argument, span)
 
     def undefined(self, name: Name) -> EvaluationError:
+        """Return the error of a name that nothing has."""
         return EvaluationError("undefined", "no such name", name.span, name)
 
     def oriented(self, array: Array, place: int, reading: Reading) -> Value:
@@ -157,6 +171,7 @@ class Base(Scope):
         return Value(array)
 
     def is_vector(self, place: int) -> bool:
+        """Whether a node is a vector, whose gradient may be a row."""
         node = self.world.nodes[place]
         return node.ndim == 2 and (not node.is_parameter or node.shape[1] == 1)
 
@@ -183,7 +198,9 @@ class Base(Scope):
         if node.size == 1 and node.ndim == 0:
             return self.oriented(jacobian[0], x, reading)
         if self.columns > 1:
-            raise EvaluationError("columns", "a local derivative of several columns is no matrix", derivative.span)
+            raise EvaluationError(
+                "columns", "a local derivative of several columns is no matrix", derivative.span
+            )
         if reading.entries:
             entries = self.world.entries(jacobian, y, x)
             if entries is not None:
@@ -207,11 +224,13 @@ class Truth(Base):
         self.mode = "immediate"
 
     def at(self, variable: str, step: int) -> Truth:
+        """Return the scope in which the variable of a sum over time stands for a step."""
         inner = Truth(self.facts, self.index, self.world, self.line, step, None)
         inner.direct_of, inner.mode = self.direct_of, self.mode
         return inner
 
     def name(self, name: Name, reading: Reading) -> Value:
+        """Return the value that a name has here."""
         gradient = self.vocabulary.differentiated(name)
         if gradient is not None:
             return self.gradient(*gradient, name, reading)
@@ -227,6 +246,7 @@ class Truth(Base):
         raise self.undefined(name)
 
     def own(self, name: Name) -> Value | None:
+        """Return a value that the text has defined itself, or None."""
         if name.text not in self.vocabulary.own:
             return None
         step = self.t if name.step is None else self.resolve_step(name.step, name.span)
@@ -243,6 +263,7 @@ class Truth(Base):
         raise NotAtThisStep(f"`{name.text}` has no value at step {step}", name.span)
 
     def gradient(self, base: str, step: Step | None, carry: bool, name: Name, reading: Reading) -> Value:
+        """Return the gradient that a name stands for, in the layout of the reading."""
         places = self.vocabulary.steps_of(base)
         wanted = self.step_for(base, step, name)
         if wanted not in places:
@@ -259,7 +280,7 @@ class Truth(Base):
         return self.oriented(self.world.total(place), place, reading)
 
     def absent(self, base: str, wanted: int | None, name: Name, reading: Reading) -> Value:
-        """A gradient of what is not computed at this step is zero; of what is never computed, undefined."""
+        """Return zero for what is not computed at this step; what is never computed is undefined."""
         places = self.vocabulary.steps_of(base)
         steps = [t for t in places if t is not None]
         if not steps or wanted is None or not self.world.first - 1 <= wanted <= self.world.last + 1:
@@ -277,13 +298,14 @@ class Truth(Base):
         return self.world.carry(place)
 
     def latest(self, base: str) -> Assigned | None:
+        """Return what the program has last made of a gradient before this line."""
         for assigned in reversed(self.facts.assigned.get(base, [])):
             if assigned.line < self.line and assigned.section in (None, self.t):
                 return assigned
         return None
 
     def state(self, base: str, place: int) -> Array:
-        """The value of ``dX`` at this point of step t."""
+        """Return the value of ``dX`` at this point of step t."""
         assert self.t is not None
         latest = self.latest(base)
         places = self.vocabulary.steps_of(base)
@@ -304,6 +326,7 @@ class Truth(Base):
         return self.world.total(after) if after is not None else np.zeros(self.world.nodes[place].shape)
 
     def derivative(self, derivative: Derivative, reading: Reading) -> Value:
+        """Return the value of ``dY/dX``."""
         if not self.vocabulary.is_loss(derivative.of):
             return self.local(derivative, reading, self.mode)
         found = self.vocabulary.locate(derivative.wrt)
@@ -319,6 +342,8 @@ class Truth(Base):
             return self.gradient(*found, False, derivative.wrt, reading)
         place = self.place(found[0], self.step_for(found[0], found[1], derivative.wrt), derivative.wrt)
         step = self.resolve_step(derivative.at, derivative.span)
+        if step not in self.world.steps:
+            raise NotAtThisStep(f"there is no step {step}", derivative.span)
         return self.oriented(self.world.from_step(place, step), place, reading)
 
     def own_gradient(self, derivative: Derivative) -> Value | None:
@@ -329,7 +354,13 @@ class Truth(Base):
 
 def sum_of_columns(value: Array, shape: tuple[int, ...]) -> Array:
     """Sum over the columns of a batch where the goal is a single column: ``dby += do``."""
-    if value.ndim == 2 and len(shape) == 2 and shape[1] == 1 and value.shape[0] == shape[0] and value.shape[1] != 1:
+    if (
+        value.ndim == 2
+        and len(shape) == 2
+        and shape[1] == 1
+        and value.shape[0] == shape[0]
+        and value.shape[1] != 1
+    ):
         return value.sum(axis=1, keepdims=True)
     return value
 

@@ -1,8 +1,8 @@
 """Lines that give a name to a value which the model does not call so.
 
 ``z2 = matmul(Wxh, x2) + ...`` comes to the same as a node of the graph: from there on `z2` is that node, and
-``dL/dz2`` has a true value.  ``q = dh * og`` comes to the same as a gradient: it is right, under another name.  What
-matches nothing is kept as the text's own value, and is tested where it is used.
+``dL/dz2`` has a true value.  ``q = dh * og`` comes to the same as a gradient: it is right, under another
+name.  What matches nothing is kept as the text's own value, and is tested where it is used.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ Values = dict[tuple[int, "int | None"], Value]
 
 
 def define(
-    judge: Judge, index: int, line: Line, target: Target, sides: list[Expression], general: bool, finding: Finding
+    judge: Judge,
+    index: int,
+    line: Line,
+    target: Target,
+    sides: list[Expression],
+    general: bool,
+    finding: Finding,
 ) -> None:
     """Judge a definition, and bind its name."""
     name = target.base
@@ -106,8 +112,16 @@ def _counterpart(judge: Judge, base: str, step: int) -> bool:
     world = judge.worlds[0]
     t, place = next(iter(bound.items()))
     node = world.nodes[place]
-    here = [i for i, n in enumerate(world.nodes) if n.step == step and n.primitive is node.primitive and n.shape == node.shape]
-    there = [i for i, n in enumerate(world.nodes) if n.step == t and n.primitive is node.primitive and n.shape == node.shape]
+    here = [
+        i
+        for i, n in enumerate(world.nodes)
+        if n.step == step and n.primitive is node.primitive and n.shape == node.shape
+    ]
+    there = [
+        i
+        for i, n in enumerate(world.nodes)
+        if n.step == t and n.primitive is node.primitive and n.shape == node.shape
+    ]
     if len(here) != len(there):
         return False
     judge.vocabulary.bind(base, step, here[there.index(place)])
@@ -151,7 +165,7 @@ def _match(judge: Judge, values: Values, name: str) -> tuple[str, dict[int | Non
 
 
 def _place(judge: Judge, here: dict[int, Array], kind: str, t: int | None) -> int | None:
-    """Return the node whose value, or gradient, is nearest to the values here, if it is the same up to rounding."""
+    """Return the node whose value, or gradient, is nearest to the values, if equal up to rounding."""
     first = min(here)
     best, nearest, named = None, 1e-12, False
     for i, node in enumerate(judge.worlds[first].nodes):
@@ -192,7 +206,7 @@ def _same(points: list[Truth], side: Expression, values: Values, step: int | Non
 
 
 def _called(judge: Judge, match: dict[int | None, int], prefix: str) -> str:
-    t, place = next(iter(match.items()))
+    place = next(iter(match.values()))
     node = judge.worlds[0].nodes[place]
     called = node.name if node.name is not None else f"an unnamed value ({node.label})"
     if prefix and node.name is not None:

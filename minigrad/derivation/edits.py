@@ -1,8 +1,8 @@
 """All single edits of a tree: what one slip of the pen can have changed, undone.
 
-An edit has a cost: a transpose, a sign or a neighbouring time index is cheap, another name costs more the less it
-resembles the one that stands there, a new factor or term costs most.  Nothing here knows which edit is right; each is
-tried numerically by `repair`.
+An edit has a cost: a transpose, a sign or a neighbouring time index is cheap, another name costs more the
+less it resembles the one that stands there, a new factor or term costs most.  Nothing here knows which
+edit is right; each is tried numerically by `repair`.
 """
 
 from __future__ import annotations
@@ -64,9 +64,13 @@ class Pool:
     extras: tuple[Expression, ...] = ()  # calls that stand somewhere in the text, such as tanh(c) or act(z2)'
     inner: Pool | None = None  # what may stand under a sum over t
     wrt: Name | None = None  # what the left side is the gradient with respect to
+    terms: tuple[
+        Expression, ...
+    ] = ()  # products of a parameter and a value, for equations of the forward pass
 
     @property
     def names(self) -> tuple[Name, ...]:
+        """Return all names that may be put in."""
         return self.gradients + self.values
 
     def spelled(self, name: Name) -> Expression:
@@ -98,7 +102,11 @@ def edits(tree: Expression, pool: Pool, top: bool = True) -> Edits:
 
 def _flat(tree: Expression) -> Expression:
     """Merge a product that has become a factor of a product, or a sum a term of a sum."""
-    if isinstance(tree, Product) and any(isinstance(f, Product) for f in tree.factors) and "/" not in tree.operators:
+    if (
+        isinstance(tree, Product)
+        and any(isinstance(f, Product) for f in tree.factors)
+        and "/" not in tree.operators
+    ):
         factors: list[Expression] = []
         operators: list[str] = []
         for i, factor in enumerate(tree.factors):
@@ -151,6 +159,10 @@ def _here(tree: Expression, pool: Pool, top: bool) -> Edits:
             yield Edit(Sum((Number(1), tree.operand), (1, -1)), 1.2, f"1 - {render(tree.operand)}", span)
         case Sum():
             yield from _sum(tree)
+            for term in pool.terms:
+                yield Edit(
+                    summed([*tree.terms, term], [*tree.signs, 1]), 1.8, f"the term {render(term)}", span
+                )
         case Product():
             yield from _product(tree)
         case Slice():
@@ -161,6 +173,15 @@ def _here(tree: Expression, pool: Pool, top: bool) -> Edits:
         loose = loosened(tree) if top else tree
         if loose != tree:
             yield Edit(loose, 1.0, "grouping", span)
+    if top:
+        if not isinstance(tree, Name):
+            for function in FUNCTIONS:
+                yield Edit(Call(function, (tree,)), 1.7, f"{function} of it all", span)
+        if isinstance(tree, Name | Derivative):
+            for bounds in ((None, Open()), (Open(), None)):
+                yield Edit(Slice(tree, (bounds,)), 1.6, "a slice", span)
+            for term in pool.terms:
+                yield Edit(Sum((tree, term), (1, 1)), 1.8, f"the term {render(term)}", span)
     if isinstance(tree, Product) or top:
         yield from _insert_factor(tree, pool)
 
@@ -180,9 +201,12 @@ def _name(tree: Name, pool: Pool) -> Edits:
             if other >= 0:
                 yield Edit(replace(tree, text=f"{base}{other}"), 1.0, "the time index", span)
     for name in pool.names:
-        if (name.text, name.step) == (tree.text, tree.step) or (name.step is not None and name.text == tree.text):
+        if (name.text, name.step) == (tree.text, tree.step) or (
+            name.step is not None and name.text == tree.text
+        ):
             continue
         cost = 1.3 + (1 - likeness(name.text, tree.text)) + 0.3 * (name.step != tree.step)
+        cost += 0.5 * (pool.dialect == "leibniz" and name.text not in pool.used)
         if tree.step is not None and name.step is None:
             yield Edit(replace(name, step=tree.step, span=span), cost - 0.3, f"`{name.text}`", span)
         yield Edit(replace(name, span=span), cost, f"`{render(name)}`", span)
@@ -191,13 +215,17 @@ def _name(tree: Name, pool: Pool) -> Edits:
 def _derivative(tree: Derivative, pool: Pool) -> Edits:
     span = tree.span
     for edit in _name(tree.wrt, Pool((), ())):
-        if isinstance(edit.tree, Name) and (edit.tree.step is None or edit.tree.step.base != "t" or tree.wrt.step):
+        if isinstance(edit.tree, Name) and (
+            edit.tree.step is None or edit.tree.step.base != "t" or tree.wrt.step
+        ):
             yield Edit(replace(tree, wrt=edit.tree), edit.cost, edit.change, span)
     for edit in _name(tree.of, Pool((), ())):
-        if isinstance(edit.tree, Name) and (edit.tree.step is None or edit.tree.step.base != "t" or tree.of.step):
+        if isinstance(edit.tree, Name) and (
+            edit.tree.step is None or edit.tree.step.base != "t" or tree.of.step
+        ):
             yield Edit(replace(tree, of=edit.tree), edit.cost, edit.change, span)
     for name in pool.values:
-        cost = 1.3 + (1 - likeness(name.text, tree.wrt.text))
+        cost = 1.3 + (1 - likeness(name.text, tree.wrt.text)) + 0.5 * (name.text not in pool.used)
         yield Edit(replace(tree, wrt=name), cost, f"`{render(name)}`", span)
         yield Edit(replace(tree, of=name), cost + 0.2, f"`{render(name)}`", span)
     if tree.at is not None:
@@ -215,7 +243,9 @@ def _call(tree: Call) -> Edits:
     if len(tree.arguments) == 1:
         for function in FUNCTIONS:
             if function != tree.function:
-                yield Edit(replace(tree, function=function), 1.2, f"{function} for {tree.function}", tree.span)
+                yield Edit(
+                    replace(tree, function=function), 1.2, f"{function} for {tree.function}", tree.span
+                )
         yield Edit(tree.arguments[0], 1.2, f"no {tree.function}", tree.span)
         yield Edit(Prime(tree), 1.2, "the derivative", tree.span)
         yield Edit(Power(tree, Number(2)), 1.2, "a square", tree.span)
@@ -323,7 +353,12 @@ def _product(tree: Product) -> Edits:
                 )  # fmt: skip
         # h1 / dWhh, where dh1 / dWhh was meant
         above, below = factors[i], factors[i + 1]
-        if operator == "/" and isinstance(above, Name) and isinstance(below, Name) and below.text.startswith("d"):
+        if (
+            operator == "/"
+            and isinstance(above, Name)
+            and isinstance(below, Name)
+            and below.text.startswith("d")
+        ):
             whole = (above.span[0], below.span[1])
             derivative = Derivative(above, Name(below.text[1:], below.step), span=whole)
             narrowed = (*factors[:i], derivative, *factors[i + 2 :])
@@ -377,7 +412,9 @@ def _insert_factor(tree: Expression, pool: Pool) -> Edits:
     last = factors[-1]
     if pool.wrt is not None and isinstance(last, Derivative):
         local = Derivative(last.wrt, pool.wrt)
-        yield Edit(Product((*factors, local), (*operators, times)), 1.7, f"the factor {render(local)}", tree.span)
+        yield Edit(
+            Product((*factors, local), (*operators, times)), 1.7, f"the factor {render(local)}", tree.span
+        )
     for name in pool.gradients:
         spelled = pool.spelled(name)
         what = f"the factor {render(spelled)}"

@@ -1,11 +1,11 @@
 """What an equation's side comes to, under a reading.
 
-On paper a product means what fits: elementwise between equal shapes, otherwise a matrix product; a vector next
-to a matrix may stand for the diagonal matrix; gradients may be rows or columns.  A `Reading` says which of
-these licences is taken.  The strict one takes none, and the checker reports which one a line needed.
+On paper a product means what fits: elementwise between equal shapes, otherwise a matrix product; a vector
+next to a matrix may stand for the diagonal matrix; gradients may be rows or columns.  A `Reading` says
+which of these licences is taken.  The strict one takes none, and the checker reports which one a line needed.
 
-Nothing broadcasts but scalars (and a column of a parameter over the columns of a batch): a shape that does not
-fit is an error with a place, not a number that happens to come out.
+Nothing broadcasts but scalars (and a column of a parameter over the columns of a batch): a shape that does
+not fit is an error with a place, not a number that happens to come out.
 """
 
 from __future__ import annotations
@@ -96,7 +96,15 @@ class Reading:
 
     @property
     def is_strict(self) -> bool:
-        return not (self.precedence or self.association or self.rows or self.diagonal or self.matrix or self.inputs_as_rows)
+        """Whether no licence is taken."""
+        return not (
+            self.precedence
+            or self.association
+            or self.rows
+            or self.diagonal
+            or self.matrix
+            or self.inputs_as_rows
+        )
 
     def describe(self) -> str:
         """Say in words which licences it takes; empty for none."""
@@ -128,6 +136,7 @@ class Value:
 
     @property
     def is_scalar(self) -> bool:
+        """Whether it is a single number."""
         return self.array.ndim == 0
 
 
@@ -140,9 +149,11 @@ class Scope:
     columns = 1  # size of the batch
 
     def name(self, name: Name, reading: Reading) -> Value:
+        """Return the value that a name has here."""
         raise NotImplementedError
 
     def derivative(self, derivative: Derivative, reading: Reading) -> Value:
+        """Return the value of ``dY/dX``."""
         raise NotImplementedError
 
     def function(self, name: str, span: Span) -> Callable[..., Array] | None:
@@ -158,6 +169,7 @@ class Scope:
         raise NotImplementedError
 
     def resolve_step(self, step: Step, span: Span) -> int:
+        """Return a step as a number."""
         raise NotImplementedError
 
 
@@ -228,13 +240,16 @@ class _Evaluation:
     def over_columns(self, a: Array, b: Array, what: str, span: Span) -> tuple[Array, Array]:
         """Repeat a single column over the columns of a batch, or say that the shapes do not fit."""
         n = self.scope.columns
-        if n > 1 and a.ndim == b.ndim == 2 and a.shape[0] == b.shape[0] and {a.shape[1], b.shape[1]} == {1, n}:
+        if (
+            n > 1
+            and a.ndim == b.ndim == 2
+            and a.shape[0] == b.shape[0]
+            and {a.shape[1], b.shape[1]} == {1, n}
+        ):
             return np.broadcast_arrays(a, b)  # type: ignore[return-value]
         if what in ("add", "subtract") and _squeezed(a) == _squeezed(b) and a.ndim != b.ndim:
             return a.reshape(_squeezed(a)), b.reshape(_squeezed(b))
-        raise EvaluationError(
-            "shape", f"cannot {what} {shape_text(a)} and {shape_text(b)}", span
-        )
+        raise EvaluationError("shape", f"cannot {what} {shape_text(a)} and {shape_text(b)}", span)
 
     def product(self, tree: Product) -> Value:
         values = [self.value(factor) for factor in tree.factors]
@@ -279,7 +294,9 @@ class _Evaluation:
         if left.jacobian or right.jacobian:
             return self.contracted(left, right, span)
         if operator != "@":
-            if a.shape == b.shape and not (self.reading.matrix and a.ndim == 2 and a.shape[0] == a.shape[1] > 1):
+            if a.shape == b.shape and not (
+                self.reading.matrix and a.ndim == 2 and a.shape[0] == a.shape[1] > 1
+            ):
                 return Value(a * b)
             if self.reading.diagonal:
                 result = _diagonal(a, b)
@@ -291,7 +308,7 @@ class _Evaluation:
             if a.ndim and b.ndim and a.ndim != 2 and a.shape[-1] == b.shape[-2 if b.ndim > 1 else 0]:
                 return Value(np.asarray(a @ b))
             raise EvaluationError("shape", _product_text(a, b), span)
-        if 1 in a.shape and a.size == 1 or b.size == 1:  # a 1 x 1 matrix is a scalar
+        if (1 in a.shape and a.size == 1) or b.size == 1:  # a 1 x 1 matrix is a scalar
             return Value(a.reshape(()) * b if a.size == 1 else a * b.reshape(()))
         try:
             a, b = self.over_columns(a, b, "multiply", span)
@@ -325,7 +342,9 @@ class _Evaluation:
     def call(self, tree: Call) -> Value:
         name = tree.function
         if name == "(t=)":
-            raise EvaluationError("not-understood", "(t = ...) belongs to a gradient such as dL/dWhh", tree.span)
+            raise EvaluationError(
+                "not-understood", "(t = ...) belongs to a gradient such as dL/dWhh", tree.span
+            )
         own = self.scope.function(name, tree.span)
         if own is None:
             known = NOTATION.get(name)
@@ -358,7 +377,9 @@ class _Evaluation:
         if isinstance(tree.operand, Call) and len(tree.operand.arguments) == 1:
             argument = self.value(tree.operand.arguments[0]).array
             return Value(self.scope.slope(tree.operand.function, argument, tree.span))
-        raise EvaluationError("not-understood", "' is the derivative of a function call, as in tanh(z)'", tree.span)
+        raise EvaluationError(
+            "not-understood", "' is the derivative of a function call, as in tanh(z)'", tree.span
+        )
 
     def over_time(self, tree: TimeSum) -> Value:
         first = self.scope.resolve_step(tree.first, tree.span)
@@ -394,7 +415,12 @@ class _Evaluation:
         return Value(array[(slice(None), *index)] if row else array[tuple(index)])
 
     def bounds(
-        self, start: Expression | Open | None, stop: Expression | Open | None, size: int, goal: int | None, span: Span
+        self,
+        start: Expression | Open | None,
+        stop: Expression | Open | None,
+        size: int,
+        goal: int | None,
+        span: Span,
     ) -> tuple[int, int]:
         opened = isinstance(start, Open) or isinstance(stop, Open)
         if opened and goal is None:
@@ -590,7 +616,8 @@ def _factors(tree: Expression) -> tuple[list[Expression], list[str]]:
 def readings(trees: list[Expression], chain: bool = False) -> Iterator[Reading]:
     """Yield the readings that make a difference to the given sides, from strict to loose.
 
-    In the chain rule in letters (`chain`) gradients as rows come first: there it is the meaning of the letters.
+    In the chain rule in letters (`chain`) gradients as rows come first: there it is the meaning of the
+    letters.
     """
     parts = [part for tree in trees for part in walk(tree)]
     products = [part for part in parts if isinstance(part, Product)]
@@ -618,15 +645,20 @@ def readings(trees: list[Expression], chain: bool = False) -> Iterator[Reading]:
 
 
 def _looseness(r: Reading) -> tuple[int, int]:
-    cost = 2 * r.diagonal + 3 * r.precedence + 4 * r.rows + 4 * bool(r.association) + 6 * r.matrix + 7 * r.inputs_as_rows
+    cost = (
+        2 * r.diagonal
+        + 3 * r.precedence
+        + 4 * r.rows
+        + 4 * bool(r.association)
+        + 6 * r.matrix
+        + 7 * r.inputs_as_rows
+    )
     return (cost, r.entries + r.association)
 
 
 def depends_on_step(tree: Expression) -> bool:
     """Whether a step that is counted from t, as in ``h[t-1]``, stands in the tree."""
-    return any(
-        (isinstance(p, Name) and p.step is not None and p.step.base == "t") for p in walk(tree)
-    )
+    return any((isinstance(p, Name) and p.step is not None and p.step.base == "t") for p in walk(tree))
 
 
 def functions_in(tree: Expression) -> list[Call]:

@@ -1,8 +1,8 @@
 """A recorded node as an expression: what a person would write for it.
 
 Named values are written by their names, unnamed ones in place.  Each primitive becomes the notation of hand
-derivations where there is one, and a call by its own name where there is none, so that any graph can be written, and
-what is written comes to the same value again.
+derivations where there is one, and a call by its own name where there is none, so that any graph can be
+written, and what is written comes to the same value again.
 """
 
 from __future__ import annotations
@@ -57,13 +57,14 @@ class Writer:
         self.gradient_of = {
             g.serial: i for i, g in world.gradients.items() if i in self.canonical and g.primitive is not None
         }
-        # A value that is only handed on has a gradient of one addend: others that share it may call it by its name.
+        # A value that is only handed on has a gradient of one addend: others that share it may call it by
+        # its name.
         self.sole: dict[int, int] = {}
         for i in sorted(self.gradient_of.values(), key=lambda i: world.gradients[i].serial):
             addends = world.addends(i)
-            if len(addends) == 1 and world.nodes[i].requires_grad and world.nodes[i].step is not None:
-                if addends[0][0] == world.nodes[i].step:
-                    self.sole.setdefault(addends[0][1].serial, i)
+            node = world.nodes[i]
+            if node.requires_grad and node.step is not None and [t for t, _ in addends] == [node.step]:
+                self.sole.setdefault(addends[0][1].serial, i)
         self.vocabulary = _vocabulary(world)
         self.temporaries: dict[int, Name] = {}
         self._clean: dict[tuple[str, bool], str | None] = {}
@@ -105,7 +106,7 @@ class Writer:
             side = parse(f"{text} = 1").sides[0]
         except NotationError:
             return False
-        if side != name or text in ("T", "where", "L") and gradient:
+        if side != name or (text in ("T", "where", "L") and gradient):
             return False
         found = self.vocabulary.differentiated(name)
         if gradient:
@@ -123,11 +124,15 @@ class Writer:
         if node.primitive is None or len(node.inputs) != 1 or node.name is None:
             return False
         inner = node.inputs[0]
-        if inner.name is None or self.world.place.get(inner.serial) not in self.canonical or inner.step != node.step:
+        if (
+            inner.name is None
+            or self.world.place.get(inner.serial) not in self.canonical
+            or inner.step != node.step
+        ):
             return False
         function = node.primitive.name
         prefix = node.name.removesuffix(inner.name).rstrip("_")
-        return node.name.endswith(inner.name) and 2 <= len(prefix) and function.startswith(prefix)
+        return node.name.endswith(inner.name) and len(prefix) >= 2 and function.startswith(prefix)
 
     # -- expressions -----------------------------------------------------------------------------
 
@@ -197,12 +202,13 @@ class Writer:
 
     def _leaf(self, node: Node, t: int | None) -> Expression:
         value = node.value
-        if value.size == 1 and value.ndim == 0 or (value.size and value.dtype.kind in "fiu" and _uniform(value)):
+        if (value.size == 1 and value.ndim == 0) or (
+            value.size and value.dtype.kind in "fiu" and _uniform(value)
+        ):
             number = float(value.flat[0])
             written: Expression = Number(abs(number)) if number >= 0 else Negative(Number(-number))
-            if np.isfinite(number):
-                if value.ndim == 0 or node.serial not in self.world.place:
-                    return written if value.ndim == 0 else Call("full", (written,), (("shape", value.shape),))
+            if np.isfinite(number) and (value.ndim == 0 or node.serial not in self.world.place):
+                return written if value.ndim == 0 else Call("full", (written,), (("shape", value.shape),))
         place = self.world.place.get(node.serial)
         if place is None:
             raise TooLong(f"{node!r} has no name and stands only in the backward pass")
@@ -238,7 +244,12 @@ class Writer:
                 return parts
         n = self.world.columns
         fits = a.shape == b.shape or a.ndim == 0 or b.ndim == 0
-        columns = n > 1 and a.ndim == b.ndim == 2 and a.shape[0] == b.shape[0] and {a.shape[1], b.shape[1]} == {1, n}
+        columns = (
+            n > 1
+            and a.ndim == b.ndim == 2
+            and a.shape[0] == b.shape[0]
+            and {a.shape[1], b.shape[1]} == {1, n}
+        )
         if fits or (columns and a.shape[0] > 1 and n != a.shape[0]):
             return parts
         return [self._spread(x, part, node.shape) for x, part in zip(node.inputs, parts, strict=True)]
@@ -361,7 +372,7 @@ def _unspread(node: Node, part: Expression) -> tuple[Node, Expression]:
 
 
 def _times(a: Expression, b: Expression, operator: str) -> Expression:
-    """Multiply: ``⊙`` elementwise, ``⋅`` a matrix product that nobody can mistake, ``@`` one that has to say so."""
+    """Multiply: ``⊙`` elementwise, ``⋅`` an unmistakable matrix product, ``@`` one that has to say so."""
     if isinstance(a, Negative):
         return Negative(_times(a.operand, b, operator))
     left, operators = (a.factors, a.operators) if isinstance(a, Product) else ((a,), ())
@@ -408,5 +419,3 @@ class Word(str):
 
     def __repr__(self) -> str:
         return str(self)
-
-

@@ -1,7 +1,7 @@
 """A written derivation in other forms: Leibniz' letters, LaTeX, Markdown, MathML.
 
-All of them are made of the same trees as the text; `latex` and `mathml` set any tree of the notation, also one that
-a person wrote.
+All of them are made of the same trees as the text; `latex` and `mathml` set any tree of the notation, also
+one that a person wrote.
 """
 
 from __future__ import annotations
@@ -40,8 +40,12 @@ if TYPE_CHECKING:
 
 
 def leibniz(derivation: Derivation) -> str:
-    """Write a derivation with dL/dh for dh: every step named, what arrives from t + 1 in its place, sums over t."""
-    if any(row.heading.strip() for row in derivation.rows) and derivation.loss is not None and derivation.general:
+    """Write a derivation with dL/dh for dh: steps named, arrivals from t + 1 in place, sums over t."""
+    if (
+        any(row.heading.strip() for row in derivation.rows)
+        and derivation.loss is not None
+        and derivation.general
+    ):
         from .writer import write
 
         derivation = write(derivation.loss, per_step=True)
@@ -62,12 +66,18 @@ def leibniz(derivation: Derivation) -> str:
             continue
         if row.kind == "total" and derivation.general and row.name in carries:
             right = _with_arrival(right, left, carries[row.name])
-        lines.append(render(Equation((_lettered(left, derivation), _lettered(right, derivation)), row.equation.operators)))
+        lines.append(
+            render(
+                Equation((_lettered(left, derivation), _lettered(right, derivation)), row.equation.operators)
+            )
+        )
     for name, row in carries.items():
         if not any(other.kind == "total" and other.name == name for other in derivation.rows):
             assert row.equation is not None
             left, right = row.equation.sides
-            lines.append(render(Equation((_lettered(left, derivation), _lettered(_later(right), derivation)), ("=",))))
+            lines.append(
+                render(Equation((_lettered(left, derivation), _lettered(_later(right), derivation)), ("=",)))
+            )
     if sums:
         lines.append("")
     for name, bodies in sums.items():
@@ -140,16 +150,29 @@ def _keeping_derivatives(tree: Expression, change: object) -> Expression:
 # -- LaTeX -------------------------------------------------------------------------------------------
 
 _SUM, _PRODUCT, _UNARY, _POSTFIX, _ATOM = range(1, 6)
-_LETTERS = {"alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda", "mu", "sigma", "phi", "psi", "omega"}
+_LETTERS = {
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "theta",
+    "lambda",
+    "mu",
+    "sigma",
+    "phi",
+    "psi",
+    "omega",
+}
 _SPECIAL = str.maketrans({"_": r"\_", "#": r"\#", "%": r"\%", "&": r"\&", "$": r"\$", "{": r"\{", "}": r"\}"})
 
 
 def latex(tree: Expression | Equation) -> str:
-    """Set a tree in LaTeX.
+    r"""Set a tree in LaTeX.
 
     >>> from minigrad.derivation.reader import parse
     >>> latex(parse("dWhh += dh_pre * h[t-1]^T"))
-    '\\\\mathrm{d}W_{hh} \\\\mathrel{+}= \\\\mathrm{d}h_{\\\\text{pre}}\\\\, h_{t-1}^\\\\top'
+    '\\mathrm{d}W_{hh} \\mathrel{+}= \\mathrm{d}h_{\\text{pre}}\\, h_{t-1}^\\top'
     """
     if isinstance(tree, Equation):
         return _latex_equation(tree, "")
@@ -334,9 +357,11 @@ def _ml(tree: Expression) -> tuple[str, int]:
         case Name():
             return _ml_name(tree), _ATOM
         case Derivative():
-            text = f"<mfrac><mrow><mo>∂</mo>{_ml_name(tree.of, True)}</mrow><mrow><mo>∂</mo>{_ml_name(tree.wrt, True)}</mrow></mfrac>"
+            above, below = _ml_name(tree.of, True), _ml_name(tree.wrt, True)
+            text = f"<mfrac><mrow><mo>∂</mo>{above}</mrow><mrow><mo>∂</mo>{below}</mrow></mfrac>"
             if tree.at:
-                text = f"<msub><mrow>{text}<mo>|</mo></mrow><mrow><mi>t</mi><mo>=</mo>{_ml_step(tree.at)}</mrow></msub>"
+                at = f"<mrow><mi>t</mi><mo>=</mo>{_ml_step(tree.at)}</mrow>"
+                text = f"<msub><mrow>{text}<mo>|</mo></mrow>{at}</msub>"
             return text, _ATOM
         case Negative():
             return f"<mrow><mo>−</mo>{_ml_bound(_ml(tree.operand), _UNARY)}</mrow>", _UNARY
@@ -350,13 +375,16 @@ def _ml(tree: Expression) -> tuple[str, int]:
         case Product():
             text = _ml_bound(_ml(tree.factors[0]), _PRODUCT + 1)
             for operator, factor in zip(tree.operators, tree.factors[1:], strict=True):
-                sign = {"⊙": "<mo>⊙</mo>", "/": "<mo>/</mo>"}.get(operator, '<mspace width="0.2em"/>')
-                text += sign + _ml_bound(_ml(factor), _PRODUCT + 1)
+                between = {"⊙": "<mo>⊙</mo>", "/": "<mo>/</mo>"}.get(operator, '<mspace width="0.2em"/>')
+                text += between + _ml_bound(_ml(factor), _PRODUCT + 1)
             return f"<mrow>{text}</mrow>", _PRODUCT
         case Power():
             return f"<msup>{_ml_bound(_ml(tree.base), _POSTFIX)}{_ml(tree.exponent)[0]}</msup>", _POSTFIX
         case Transpose():
-            return f'<msup>{_ml_bound(_ml(tree.operand), _POSTFIX)}<mi mathvariant="normal">T</mi></msup>', _POSTFIX
+            return (
+                f'<msup>{_ml_bound(_ml(tree.operand), _POSTFIX)}<mi mathvariant="normal">T</mi></msup>',
+                _POSTFIX,
+            )
         case Prime():
             return f"<msup>{_ml_bound(_ml(tree.operand), _POSTFIX)}<mo>′</mo></msup>", _POSTFIX
         case Call():
@@ -369,15 +397,16 @@ def _ml(tree: Expression) -> tuple[str, int]:
         case Slice():
             bounds = "<mo>,</mo>".join(f"{_ml_end(a)}<mo>:</mo>{_ml_end(b)}" for a, b in tree.bounds)
             return (
-                f"<msub>{_ml_bound(_ml(tree.operand), _POSTFIX)}<mrow><mo>[</mo>{bounds}<mo>]</mo></mrow></msub>",
+                f"<msub>{_ml_bound(_ml(tree.operand), _POSTFIX)}"
+                f"<mrow><mo>[</mo>{bounds}<mo>]</mo></mrow></msub>",
                 _POSTFIX,
             )
         case TimeSum():
-            sign = (
+            summation = (
                 f"<munderover><mo>∑</mo><mrow><mi>{tree.variable}</mi><mo>=</mo>{_ml_step(tree.first)}</mrow>"
                 f"<mrow>{_ml_step(tree.last)}</mrow></munderover>"
             )
-            return f"<mrow>{sign}{_ml(tree.body)[0]}</mrow>", _SUM
+            return f"<mrow>{summation}{_ml(tree.body)[0]}</mrow>", _SUM
     raise TypeError(tree)
 
 

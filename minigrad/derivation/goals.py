@@ -1,8 +1,8 @@
 """What a left side may mean, and how far a right side is from it.
 
 A goal is one meaning of a left side: a true array at every point where the line is tested.  Some goals make a
-line right (the total gradient, what goes to t - 1, one step's contribution, ...); the others only explain why it is
-wrong (it is the direct part only, the carry is missing).
+line right (the total gradient, what goes to t - 1, one step's contribution, ...); the others only explain
+why it is wrong (it is the direct part only, the carry is missing).
 """
 
 from __future__ import annotations
@@ -61,11 +61,12 @@ class Attempt:
 
     @property
     def fits(self) -> bool:
+        """Whether the side meets the goal at every point."""
         return self.failure is None and bool(self.errors) and self.worst <= ACCEPTED
 
 
 def canonical(value: Array, truth: Array, rows: bool) -> Array:
-    """Bring a value into the layout of the truth: columns, no extra axes, one column for a sum over columns."""
+    """Bring a value into the layout of the truth: columns, no extra axes, sums over columns taken."""
     if value.ndim == 3 and value.shape[0] == 1:
         value = value[0]
     if rows and value.ndim == 2:
@@ -115,7 +116,9 @@ def attempt(
         if value.shape != truth.shape:
             wanted = shape_text(truth.T if rows else truth)
             result.failure = EvaluationError(
-                "shape", f"this is {shape_text(value.T if rows else value)}, the left side is {wanted}", _span(tree)
+                "shape",
+                f"this is {shape_text(value.T if rows else value)}, the left side is {wanted}",
+                _span(tree),
             )
             return result
         if sign < 0:
@@ -147,8 +150,12 @@ def attempt(
         result.worst = max(result.worst, error_here)
     result.tested = largest > TINY
     if not sizes:
-        result.failure = missing if result.skipped else EvaluationError(
-            "not-tested", "the model has no such value to hold this against", _span(tree)
+        result.failure = (
+            missing
+            if result.skipped
+            else EvaluationError(
+                "not-tested", "the model has no such value to hold this against", _span(tree)
+            )
         )
     return result
 

@@ -1,7 +1,7 @@
 """One line at a time: which of its meanings, under which reading, is true.
 
-Every name on the right takes its true value, so one slip is one finding.  The readings are tried from strict to
-loose, and the first under which the line meets a goal at every point (every draw, every step) wins.
+Every name on the right takes its true value, so one slip is one finding.  The readings are tried from
+strict to loose, and the first under which the line meets a goal at every point (every draw, every step) wins.
 """
 
 from __future__ import annotations
@@ -119,6 +119,7 @@ class Finding:
 
     @property
     def is_bad(self) -> bool:
+        """Whether the line is wrong, or cannot be judged for a reason of its own."""
         return self.verdict in BAD
 
 
@@ -146,7 +147,10 @@ class Judge:
         self.facts = Facts(Vocabulary(worlds[0], aliases=dict(text.aliases)))
         self.vocabulary = self.facts.vocabulary
         self.rows_allowed = True
-        self.identities: dict[str, str] = {}  # names that the text defines by a function found to be the identity
+        self.forward = False  # whether the line at hand is one of the forward pass
+        self.identities: dict[
+            str, str
+        ] = {}  # names that the text defines by a function found to be the identity
         for i, line in enumerate(self.lines):
             if line.equation is not None:
                 target = self.target(line.equation.sides[0])
@@ -189,6 +193,7 @@ class Judge:
         return places is not None and step is not None and not step.base and step.offset not in places
 
     def is_parameter(self, base: str) -> bool:
+        """Whether a name belongs to no step."""
         places = self.vocabulary.steps_of(base)
         return None in places
 
@@ -243,7 +248,9 @@ class Judge:
         if target.at is not None:
             at = target.at
             label = f"contribution of t = {at}"
-            return [goal("contribution", label, lambda s, i: s.world.from_step(i, s.resolve_step(at, (0, 0))))]
+            return [
+                goal("contribution", label, lambda s, i: s.world.from_step(i, s.resolve_step(at, (0, 0))))
+            ]
         carry = goal(
             "carry",
             "carry to t-1",
@@ -253,8 +260,13 @@ class Judge:
         if target.carry:
             return [carry]
         if general and target.step is None and self.carried(base) and self.is_last_of_two(base, index, line):
-            still = goal("total", "gradient at t, unchanged; what goes to t-1 is expected here", total.truth, False)
-            return [carry, Goal(still.meaning, still.label, total.truth, False, total.place, target.transposed)]
+            still = goal(
+                "total", "gradient at t, unchanged; what goes to t-1 is expected here", total.truth, False
+            )
+            return [
+                carry,
+                Goal(still.meaning, still.label, total.truth, False, total.place, target.transposed),
+            ]
         if not general:
             arriving = goal("arriving", "what arrives from later steps", lambda s, i: s.world.carry(i), False)
             return [total, direct, arriving]
@@ -287,12 +299,17 @@ class Judge:
         if general:
             return [each] if operator != "=" else [total, each]
         restated = self.restated(line, index, base)
-        steps = [t for t in self.worlds[0].steps]
+        steps = list(self.worlds[0].steps)
         goals = [total]
         for t in steps:
             accepted = t == restated or (operator != "=" and restated is None)
             goals.append(
-                goal(f"contribution {t}", f"contribution of t = {t}", lambda s, i, t=t: s.world.from_step(i, t), accepted)
+                goal(
+                    f"contribution {t}",
+                    f"contribution of t = {t}",
+                    lambda s, i, t=t: s.world.from_step(i, t),
+                    accepted,
+                )
             )
         return goals
 
@@ -311,6 +328,7 @@ class Judge:
         return None
 
     def carried(self, base: str) -> bool:
+        """Whether a gradient reaches values of a name from a later step."""
         world = self.worlds[0]
         return any(world.carry(i).any() for i in self.vocabulary.steps_of(base).values())
 
@@ -320,8 +338,10 @@ class Judge:
             return False
         before = [a for a in self.facts.assigned.get(base, []) if a.line < index]
         section = self.section(line)
-        return any(a.meaning == "total" and a.section in (None, section) for a in before) and line.section is None and any(
-            a.section is None for a in before
+        return (
+            any(a.meaning == "total" and a.section in (None, section) for a in before)
+            and line.section is None
+            and any(a.section is None for a in before)
         )
 
     def completed_later(self, base: str, index: int) -> bool:
@@ -350,6 +370,7 @@ class Judge:
     # -- points ----------------------------------------------------------------------------------
 
     def is_general(self, line: Line) -> bool:
+        """Whether a line speaks of a general step."""
         assert line.equation is not None
         return self.vocabulary.is_general(list(line.equation.sides))
 
@@ -366,6 +387,7 @@ class Judge:
         return result
 
     def section(self, line: Line) -> int | None:
+        """Return the only step that a line applies to, or None."""
         if line.section is None:
             return None
         return self.worlds[0].last if line.section in ("T", "t") else int(line.section)
@@ -396,7 +418,9 @@ class Judge:
         """Judge one line."""
         if line.equation is None:
             span = (line.column, line.column + line.length)
-            return Finding(line.number, line.text, "", "not-understood", reason=line.reason, span=span, line=line)
+            return Finding(
+                line.number, line.text, "", "not-understood", reason=line.reason, span=span, line=line
+            )
         finding = Finding(line.number, line.text, render(line.equation), "wrong", line=line)
         try:
             self._judge(index, line, line.equation, finding)
@@ -417,15 +441,23 @@ class Judge:
             self._bare(index, line, sides[0], finding)
             return
         target = self.target(sides[0])
-        if target.kind in ("sides", "own") and self.target(sides[-1]).kind in ("gradient", "value", "local"):
-            if target.kind == "sides":
-                sides.reverse()
-                target = self.target(sides[0])
+        if target.kind == "sides" and self.target(sides[-1]).kind in ("gradient", "value", "local"):
+            sides.reverse()
+            target = self.target(sides[0])
         if target.kind == "unknown":
             assert target.name is not None
             raise EvaluationError("undefined", "no such name", target.name.span, target.name)
         general = self.is_general(line)
         finding.general = general
+        if (
+            line.equation is not None
+            and line.equation.operators[0] != "="
+            and target.kind in ("local", "value")
+        ):
+            what = "a local derivative" if target.kind == "local" else "a value of the forward pass"
+            finding.reason = f"{what} is no sum over the steps: `=` is meant"
+            finding.span = None
+            return
         if target.kind == "own":
             self._definition(index, line, target, sides, general, finding)
             return
@@ -468,19 +500,25 @@ class Judge:
         general: bool,
         allowed: list[Reading] | None = None,
     ) -> list[Attempt]:
-        """Return, for each side, the attempt under the first reading that meets a goal, else the strict one."""
+        """Return for each side the attempt under the first reading that meets a goal, else the strict one."""
         assert line.equation is not None
         points = self.points(line, index, general)
         before = self.before(target, line)
         sign = -1 if line.equation.operators and line.equation.operators[0] == "-=" else 1
         results: list[Attempt] = []
+        self.forward = target.kind in ("value", "own")
         for side in sides:
             found = self._solve_side(side, goals, points, before, sign, allowed)
             results.append(found)
         return results
 
     def _solve_side(
-        self, side: Expression, goals: list[Goal], points: list[Truth], before: Any, sign: int,
+        self,
+        side: Expression,
+        goals: list[Goal],
+        points: list[Truth],
+        before: Any,
+        sign: int,
         allowed: list[Reading] | None,
     ) -> Attempt:
         accepting = [goal for goal in goals if goal.accepts]
@@ -513,14 +551,23 @@ class Judge:
         """Yield the readings of a side; a program that is written in columns has no rows in single lines."""
         letters = any(isinstance(p, Derivative) for p in walk(side))
         for reading in readings([side], self.is_chain([side])):
+            if reading.inputs_as_rows and not self.forward:
+                continue  # how data lie is a matter of the forward pass
             if self.rows_allowed or letters or not reading.rows:
                 yield reading
 
     def _bound_to_leaf(
-        self, name: Name, best: list[Attempt], index: int, line: Line, sides: list[Expression], target: Target,
-        goals: list[Goal], general: bool,
+        self,
+        name: Name,
+        best: list[Attempt],
+        index: int,
+        line: Line,
+        sides: list[Expression],
+        target: Target,
+        goals: list[Goal],
+        general: bool,
     ) -> list[Attempt]:
-        """In an equation of the forward pass, take an unknown letter for the parameter with which it is right."""
+        """In the forward pass, take an unknown letter for the parameter with which the line is right."""
         for parameter in self.parameters():
             self.vocabulary.aliases[name.text] = parameter
             self.vocabulary.define("")
@@ -533,11 +580,16 @@ class Judge:
         return best
 
     def parameters(self) -> list[str]:
-        """The names of the model's parameters."""
+        """Return the names of the model's parameters."""
         world = self.worlds[0]
-        return [n for n, places in world.names.items() if None in places and world.nodes[places[None]].is_parameter]
+        return [
+            n
+            for n, places in world.names.items()
+            if None in places and world.nodes[places[None]].is_parameter
+        ]
 
     def unknown_functions(self, side: Expression) -> list[str]:
+        """Return the functions of a side that the text leaves open."""
         names = {c.function.rstrip("'′’") for c in functions_in(side) if c.function != "(t=)"}
         return sorted(n for n in names if n not in self.facts.functions and not known_function(n))[:2]
 
@@ -581,8 +633,11 @@ class Judge:
         self._notes(finding, loosest, sides, target, index, line, general)
 
     def why_zero(self, target: Target, general: bool) -> str:
-        reason = "the true value is zero wherever it was tested, so that any formula that gives zero would pass"
-        for name, places in self.worlds[0].names.items():
+        """Say why nothing could be tested."""
+        reason = (
+            "the true value is zero wherever it was tested, so that any formula that gives zero would pass"
+        )
+        for places in self.worlds[0].names.values():
             start = places.get(self.worlds[0].first - 1)
             if start is not None and not self.worlds[0].value(start).any():
                 return f"{reason}; {self.worlds[0].nodes[start].label} is zero: give it random values"
@@ -626,6 +681,7 @@ class Judge:
         return "rows" if reading.rows else "columns"
 
     def vector(self, name: Name) -> bool:
+        """Whether a name is a vector."""
         found = self.vocabulary.locate(name)
         return found is not None and not self.is_parameter(found[0])
 
@@ -641,14 +697,22 @@ class Judge:
                 return False
         return True
 
-    def filled_bounds(self, sides: list[Expression], target: Target, finding: Finding) -> list[Expression] | None:
+    def filled_bounds(
+        self, sides: list[Expression], target: Target, finding: Finding
+    ) -> list[Expression] | None:
         """Return the sides with their open bounds filled in, or None if there are none."""
         from .bounds import fill
 
         return fill(sides, target.base, self.worlds[0], self.vocabulary, finding.notes)
 
     def _notes(
-        self, finding: Finding, found: Attempt, sides: list[Expression], target: Target, index: int, line: Line,
+        self,
+        finding: Finding,
+        found: Attempt,
+        sides: list[Expression],
+        target: Target,
+        index: int,
+        line: Line,
         general: bool,
     ) -> None:
         local = [
@@ -662,7 +726,9 @@ class Judge:
             other = attempt(sides[1], found.reading, found.goal, points)
             if not other.fits:
                 shown = ", ".join(dict.fromkeys(render(d) for d in local))
-                finding.notes.append(f"{shown}: immediate derivative; as a total derivative the line would be wrong")
+                finding.notes.append(
+                    f"{shown}: immediate derivative; as a total derivative the line would be wrong"
+                )
         bound = {p.function: self.facts.functions[p.function] for s in sides for p in functions_in(s)
                  if p.function in self.facts.functions}  # fmt: skip
         for name, function in bound.items():
@@ -675,13 +741,15 @@ class Judge:
         for side in sides:
             for p in walk(side):
                 if isinstance(p, Derivative):
-                    for name in (p.of, p.wrt):
-                        located = self.vocabulary.locate(name)
+                    for differentiated in (p.of, p.wrt):
+                        located = self.vocabulary.locate(differentiated)
                         if located and located[0] in self.identities:
                             used.add(located[0])
         if not bound and not self.is_chain(sides[1:]):
             for name in sorted(used):
-                finding.notes.append(f"right only where {self.identities[name]} is the identity, as in this model")
+                finding.notes.append(
+                    f"right only where {self.identities[name]} is the identity, as in this model"
+                )
         for side in sides:
             for p in walk(side):
                 if isinstance(p, Name):
@@ -717,7 +785,13 @@ class Judge:
         finding.kind = error.name.text if error.name is not None else ""
 
     def _wrong(
-        self, finding: Finding, bad: Attempt, side: Expression, goals: list[Goal], index: int, line: Line,
+        self,
+        finding: Finding,
+        bad: Attempt,
+        side: Expression,
+        goals: list[Goal],
+        index: int,
+        line: Line,
         general: bool,
     ) -> None:
         finding.verdict = "wrong"
@@ -726,7 +800,13 @@ class Judge:
         finding.used = bad.reading
         finding.meaning = bad.goal.meaning if bad.goal else ""
         target = self.target(line.equation.sides[0]) if line.equation else None
-        if target and target.kind == "gradient" and not target.carry and general and finding.meaning != "carry":
+        if (
+            target
+            and target.kind == "gradient"
+            and not target.carry
+            and general
+            and finding.meaning != "carry"
+        ):
             finding.meaning = self.expected_meaning(target.base, index)
         points = self.points(line, index, general)
         before = self.before(target, line) if target else None
@@ -763,7 +843,7 @@ class Judge:
         return f"off by {bad.worst:.2g} of the largest true entry"
 
     def expected_meaning(self, base: str, index: int) -> str:
-        """What a wrong assignment of ``dX`` was probably meant to be, so that later lines are judged fairly."""
+        """Guess what a wrong assignment of ``dX`` was meant to be, so that later lines are judged fairly."""
         count = later = 0
         for i, line in enumerate(self.lines):
             if line.equation is None:
@@ -785,7 +865,7 @@ class Judge:
         self._conclude(finding, attempts, sides, Target("sides"), [goal], index, line, general)
 
     def _bare(self, index: int, line: Line, side: Expression, finding: Finding) -> None:
-        """An expression without `=`: say what it equals, if it is something."""
+        """Judge an expression without `=`: say what it equals, if it is something."""
         general = self.is_general(line)
         names = dict.fromkeys(
             p.wrt for p in walk(side) if isinstance(p, Derivative) and self.vocabulary.is_loss(p.of)
@@ -810,7 +890,7 @@ class Judge:
     def _definition(
         self, index: int, line: Line, target: Target, sides: list[Expression], general: bool, finding: Finding
     ) -> None:
-        """A name that the model does not have: find the node with the same value, or keep it as the text's own."""
+        """Judge a new name: find the node with the same value, or keep it as the text's own."""
         from .define import define
 
         define(self, index, line, target, sides, general, finding)
@@ -874,13 +954,17 @@ def _factor(bad: Attempt, world: World) -> str:
             return "the sign is wrong"
         T = len(world.steps)
         if T > 1 and abs(factor - 1 / T) < 1e-9:
-            return f"1/{T} of the true value: right if the loss were averaged over the {T} steps; here it is summed"
+            return f"1/{T} of the true value: right if the loss were averaged over the {T} steps, not summed"
         if T > 1 and abs(factor - T) < 1e-9:
-            return f"{T} times the true value: right if the loss were {T} times as large; here it is summed over time"
+            return f"{T} times the true value: right if the loss were summed over the {T} steps, not averaged"
         if abs(factor - 2) < 1e-9:
             return "twice the true value: right for a squared error without the half"
         return f"{factor:.4g} times the true value"
-    if value.ndim == 2 and value.shape[0] == value.shape[1] and np.allclose(value.T, truth, rtol=1e-9, atol=0):
+    if (
+        value.ndim == 2
+        and value.shape[0] == value.shape[1]
+        and np.allclose(value.T, truth, rtol=1e-9, atol=0)
+    ):
         return "this is the transpose of the true value"
     return ""
 

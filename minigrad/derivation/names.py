@@ -1,9 +1,10 @@
 """Which value of the model a name of the text means.
 
-``h1``, ``h_1``, ``h[1]`` and, under a sum over t, ``ht`` are the value h at a step; ``dh`` and ``dL/dh`` are its
-gradient; ``dh_next`` is what arrives from the step after.  A name that the model does not have may be bound: by
-the text (``where f is fg``), by its value (``z2 = ...`` comes to the same as some node of the graph), or by its
-spelling (``w_f`` for ``Wf``).  Everything else is undefined, and undefined names are reported, not guessed at.
+``h1``, ``h_1``, ``h[1]`` and, under a sum over t, ``ht`` are the value h at a step; ``dh`` and ``dL/dh``
+are its gradient; ``dh_next`` is what arrives from the step after.  A name that the model does not have may be
+bound: by the text (``where f is fg``), by its value (``z2 = ...`` comes to the same as some node of the
+graph), or by its spelling (``w_f`` for ``Wf``).  Everything else is undefined, and undefined names are
+reported, not guessed at.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class Vocabulary:
     bound : dict
         Names that the text defines, by step: the place of the node that has the same value.
     own : set of str
-        Names that the text defines and that are no value of the model; `own_general` are those of them that have
-        a value at each step.
+        Names that the text defines and that are no value of the model; `own_general` are those of them
+        that have a value at each step.
     notes : dict of str to str
         What was taken for what, and why.
     """
@@ -64,6 +65,7 @@ class Vocabulary:
         return self.world.names.get(self.aliases.get(name, name), {})
 
     def known(self, name: str) -> bool:
+        """Whether a name is one of the model's, or bound by the text."""
         if name in self.bound or name in self.world.names or self.aliases.get(name) in self.world.names:
             return True
         return name.startswith("#") and bool(self.steps_of(name))
@@ -116,7 +118,7 @@ class Vocabulary:
         self.notes[text] = f"`{text}` is taken for the model's `{name}`"
 
     def differentiated(self, name: Name) -> tuple[str, Step | None, bool] | None:
-        """Return what a name such as ``dh`` is the gradient of, its step, and whether only the carry is meant."""
+        """Return what ``dh`` is the gradient of, its step, and whether only the carry is meant."""
         if not name.text.startswith("d") or len(name.text) < 2:
             return None
         if name.quoted and self.known(name.text):
@@ -148,8 +150,14 @@ class Vocabulary:
         return difflib.get_close_matches(text, sorted(known), n=6, cutoff=0.5)
 
     def is_general(self, trees: list[Expression]) -> bool:
-        """Whether an equation speaks of a general step t: some name of several steps has none written on it."""
-        bodies = {id(part) for tree in trees for over in walk(tree) if isinstance(over, TimeSum) for part in walk(over)}
+        """Whether an equation speaks of a general step: a name of several steps has none written on it."""
+        bodies = {
+            id(part)
+            for tree in trees
+            for over in walk(tree)
+            if isinstance(over, TimeSum)
+            for part in walk(over)
+        }
         for tree in trees:
             for part in walk(tree):
                 if id(part) in bodies:

@@ -1,8 +1,8 @@
 """From text to equations: which lines are equations, where they begin and end, and what they say.
 
-Two layers.  `parse` reads one logical line by the grammar (`grammar.lark`).  `read` finds the logical lines in
-a text as people write it: it joins continued lines, takes away `Thus,` and `tensor`, notes headings such as
-``T = 2``, and passes over prose and drawings, which it counts and lists.
+Two layers.  `parse` reads one logical line by the grammar (`grammar.lark`).  `read` finds the logical
+lines in a text as people write it: it joins continued lines, takes away `Thus,` and `tensor`, notes
+headings such as ``T = 2``, and passes over prose and drawings, which it counts and lists.
 
 Nothing here is ever evaluated by Python, and everything is bounded: the length of a line, how deep brackets
 and signs may nest, how many lines are joined.  Whatever the bytes are, `read` returns.
@@ -16,7 +16,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from minigrad.errors import MinigradError
 
@@ -116,7 +116,9 @@ def _parser() -> Lark:
     from lark import Lark
 
     grammar = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
-    return Lark(grammar, parser="lalr", lexer="basic", start="line", postlex=_Implicit(), transformer=_builder())
+    return Lark(
+        grammar, parser="lalr", lexer="basic", start="line", postlex=_Implicit(), transformer=_builder()
+    )
 
 
 class _Implicit:
@@ -152,7 +154,7 @@ _SUPERSCRIPT = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 def _builder() -> Any:
     from lark import Transformer
 
-    class Build(Transformer):  # type: ignore[type-arg, misc]
+    class _Build(Transformer):  # type: ignore[type-arg]
         """Trees from the bottom up, while parsing, so that no depth of nesting can exhaust the stack."""
 
         def number(self, parts: list[Any]) -> Number:
@@ -292,7 +294,7 @@ def _builder() -> Any:
         def line(self, parts: list[Any]) -> list[Equation]:
             return [p for p in parts if isinstance(p, Equation)]
 
-    return Build()
+    return _Build()
 
 
 def _place(parts: list[Any]) -> Span:
@@ -312,9 +314,10 @@ def _from_to(span: Span) -> tuple[int, int]:
 
 
 _depths: dict[int, int] = {}
+TreeT = TypeVar("TreeT", bound=Expression)
 
 
-def _deep(tree: Any) -> Any:
+def _deep(tree: TreeT) -> TreeT:
     """Return `tree`, refusing one that nests too deep."""
     depth = 1 + max((_depths.get(id(part), 1) for part in children(tree)), default=0)
     if depth > MAX_DEPTH:
@@ -389,6 +392,13 @@ def _with_derivatives(factors: list[Any], operators: list[str], span: Span) -> E
     """Join ``dL / dh2``, read as a quotient, into one derivative each."""
     i = 0
     while i < len(operators):
+        if operators[i] == "/" and isinstance(factors[i], Negative) and _is_differential(factors[i].operand):
+            # the sign of -dL/dh belongs to the whole
+            positive = _with_derivatives([factors[i].operand, factors[i + 1]], ["/"], span)
+            if isinstance(positive, Derivative | Slice | Transpose):
+                factors[i : i + 2] = [Negative(positive, span=factors[i].span)]
+                del operators[i]
+                continue
         if operators[i] == "/" and _is_differential(factors[i]):
             below, at = factors[i + 1], None
             wrappers: list[Any] = []  # dL/dh^T is the transpose of dL/dh, dL/dz[:4] its first rows
@@ -499,13 +509,14 @@ _THUS = re.compile(
     re.IGNORECASE,
 )
 _HEADING = re.compile(r"\s*(?:#+\s*)?(?:for\s+)?(?:at\s+)?[Ttn]\s*=\s*([Tt]|\d{1,6})\s*:?\s*$")
-_LOOP = re.compile(
-    r"\s*for\s+[tn]\s*(?:=|in|from)\s*T\s*(?:\.\.\.?|…|,\s*\.\.\.,|to|down\s+to)\s*1\s*:?\s*$"
-)
+_LOOP = re.compile(r"\s*for\s+[tn]\s*(?:=|in|from)\s*T\s*(?:\.\.\.?|…|,\s*\.\.\.,|to|down\s+to)\s*1\s*:?\s*$")
 _LAST_TO = re.compile(r"\s*(?:for\s+)?[tn]\s*=\s*(\S{1,5})\s*(?:\.\.|to)\s*(\S{1,5})\s*:?\s*$")
 _ALIAS = re.compile(r"\s*where\s+(.+)$", re.IGNORECASE)
 _ALIAS_PAIR = re.compile(r"`?([^\W\d]\w*)`?\s+(?:is|stands\s+for|means)\s+`?([^\W\d]\w*)`?\s*$")
-_DIRECTIVE = re.compile(r"[\s#/%-]*(?:model|network)\s*[:=]\s*([\w./:-]+)(?:[\s,;]+(?:(\d{1,4})\s*steps?|steps?\s*[:=]?\s*(\d{1,4})))?", re.I)
+_DIRECTIVE = re.compile(
+    r"[\s#/%-]*(?:model|network)\s*[:=]\s*([\w./:-]+)(?:[\s,;]+(?:(\d{1,4})\s*steps?|steps?\s*[:=]?\s*(\d{1,4})))?",
+    re.I,
+)
 _TARGET = re.compile(r"\s*[`\w∂/^{}\[\]()'′’ₜₙ₀-₉₊₋,.+=<>: -]{1,80}$")
 _TRAILING = re.compile(r"[-+*⋅·×@⊙/=,(\[{\\]\s*$")
 _DRAWN = re.compile(r"\[\w+\]|\{\w+\}|\([\w*+]+(\+\w+)?\)|[|`´,'.\-+#<>_~*\s─-╿]+")
@@ -533,7 +544,7 @@ def read_file(path: str | Path) -> str:
 
 
 def read(text: str, first: int = 1, last: int | None = None) -> Text:
-    """Find the equations of a text.
+    r"""Find the equations of a text.
 
     Parameters
     ----------
@@ -542,7 +553,7 @@ def read(text: str, first: int = 1, last: int | None = None) -> Text:
     first, last : int
         Only these lines of it are read (from 1, both included).
 
-    >>> [line.kind for line in read("Softmax first:\\ndo = p - y").lines]
+    >>> [line.kind for line in read("Softmax first:\ndo = p - y").lines]
     ['skipped', 'equation']
     """
     result = Text()
@@ -583,7 +594,9 @@ def _directive(raw: str, result: Text) -> bool:
         return True
     clause = _ALIAS.match(raw) if len(raw) < 1000 else None
     if clause:
-        pairs = [_ALIAS_PAIR.match(part.strip()) for part in re.split(r",|;|\band\b", clause[1].rstrip(" .;"))]
+        pairs = [
+            _ALIAS_PAIR.match(part.strip()) for part in re.split(r",|;|\band\b", clause[1].rstrip(" .;"))
+        ]
         if all(pairs):
             result.aliases.update({pair[1]: pair[2] for pair in pairs if pair})
             return True
@@ -620,7 +633,7 @@ def _logical(lines: list[str], first: int, last: int | None) -> Iterator[tuple[i
 
 
 def _is_plain_prose(raw: str) -> bool:
-    """Whether a line is a sentence at first sight: most lines of a long text are, and cost no more than this."""
+    """Whether a line is a sentence at first sight: most of a long text is, and costs no more."""
     head, equals, _ = raw.partition("=")
     return bool(equals) and len(head) < 400 and head[-1:] not in "+-:" and _is_prose(head.split("#")[0])
 
@@ -695,7 +708,9 @@ def _read_line(number: int, end: int, raw: str, section: str | None, result: Tex
             return skipped("prose")
         column, length, reason = error.column, error.length, str(error)
         return [Line(number, raw, "not-understood", None, section, thus, reason, column, length, end)]
-    if all(not any(isinstance(p, Name | Call | Derivative) for p in walk(s)) for e in equations for s in e.sides):
+    if all(
+        not any(isinstance(p, Name | Call | Derivative) for p in walk(s)) for e in equations for s in e.sides
+    ):
         return skipped("numbers")
     return [
         Line(number, _part(raw, equations, i), "equation", equation, section, thus and i == 0, last=end)

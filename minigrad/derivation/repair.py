@@ -1,7 +1,8 @@
 """Repairs: every single edit of a wrong line, tried numerically; those that make it right are offered.
 
-Each candidate is first tried at one point, and only what fits there is judged in full.  A missing term is found the
-other way round: the difference between the truth and what stands there is looked up among all products of two names.
+Each candidate is first tried at one point, and only what fits there is judged in full.  A missing term is
+found the other way round: the difference between the truth and what stands there is looked up among all
+products of two names.
 """
 
 from __future__ import annotations
@@ -72,13 +73,38 @@ class Repairer:
             if finding.line is not None and finding.line.equation is not None:
                 for side in finding.line.equation.sides:
                     for part in walk(side):
-                        if isinstance(part, Name | Prime) or (isinstance(part, Call) and len(part.arguments) == 1):
+                        if isinstance(part, Name | Prime) or (
+                            isinstance(part, Call) and len(part.arguments) == 1
+                        ):
+                            used[part] = None
+                        one_minus = (
+                            isinstance(part, Sum) and part.terms[0] == Number(1) and part.signs == (1, -1)
+                        )
+                        if one_minus:
                             used[part] = None
         calls = tuple(part for part in used if not isinstance(part, Name))[:60]
         words = frozenset(part.text for part in used if isinstance(part, Name))
-        inner = None if general else replace(self._names(True, True), dialect=self.dialect, used=words, extras=calls)
         wrt = target.derivative.wrt if target is not None and target.derivative is not None else None
-        return replace(self._names(general), dialect=self.dialect, used=words, extras=calls, inner=inner, wrt=wrt)
+        own = {"dialect": self.dialect, "used": words, "extras": calls, "wrt": wrt}
+        inner = None if general else replace(self._names(True, True), **own)  # type: ignore[arg-type]
+        names = self._names(general)
+        terms: list[Expression] = []
+        if target is not None and target.kind == "value":
+            weights = [n for n in names.values if self.judge.is_parameter(n.text)]
+            called = any(isinstance(part, Call) and part.function == "matmul" for part in self._parts())
+            terms += weights
+            for w in weights:
+                for v in names.values:
+                    if v not in weights:
+                        terms.append(Call("matmul", (w, v)) if called else Product((w, v), ("*",)))
+        return replace(names, inner=inner, terms=tuple(terms), **own)  # type: ignore[arg-type]
+
+    def _parts(self) -> Iterator[Expression]:
+        """Yield every part of every equation of the text."""
+        for finding in self.findings:
+            if finding.line is not None and finding.line.equation is not None:
+                for side in finding.line.equation.sides:
+                    yield from walk(side)
 
     def _names(self, general: bool, indexed: bool = False) -> Pool:
         world = self.judge.worlds[0]
@@ -156,7 +182,7 @@ class Repairer:
         if equation.operators == ("=",) or equation.operators == ("+=",):
             other = "+=" if equation.operators == ("=",) else "="
             changed = Equation(equation.sides, (other,))
-            cost = 1.0 if self.judge.is_parameter(target.base) else 1.9
+            cost = 1.0 if general and self.judge.is_parameter(target.base) else 1.9
             edit = Edit(side, cost, f"`{other}`", (left.span[1], left.span[1] + 2))
             result += self._confirmed(index, line, [(edit, changed)], general)
         if not result or min(s.cost for s in result) > 2:
@@ -230,6 +256,9 @@ class Repairer:
                             yield Edit(tree, cost, f"the term {render(term)}", side.span)
 
     def _terms(self, pool: Pool, probe: Truth) -> Iterator[tuple[Expression, float]]:
+        own = dict.fromkeys(p for p in self._parts() if isinstance(p, Product))
+        for product in list(own)[:200]:
+            yield product, 1.5
         for name in pool.names:
             gradient = name in pool.gradients
             yield pool.spelled(name), 1.4 if gradient else 1.8
@@ -301,15 +330,17 @@ class Repairer:
                 continue  # dc = dc claims nothing
             cost = edit.cost + (0.4 if judged.verdict == "right-as" and not _opened(judged) else 0)
             text = judged.exact if judged.exact and _opened(judged) else render(equation)
-            result.append(Suggestion(text, edit.change, cost, True, equation, edit.span, self._defined(edit.change)))
+            result.append(
+                Suggestion(text, edit.change, cost, True, equation, edit.span, self._defined(edit.change))
+            )
         return result
 
     def _defined(self, change: str) -> int:
         """Return the line that assigns the name which an edit puts in."""
         for finding in self.findings:
-            if finding.line is not None and finding.line.equation is not None:
-                if render(finding.line.equation.sides[0]) == change.strip("`"):
-                    return finding.number
+            equation = finding.line.equation if finding.line is not None else None
+            if equation is not None and render(equation.sides[0]) == change.strip("`"):
+                return finding.number
         return 0
 
     def _other_target(self, index: int, line: Line, equation: Equation, finding: Finding) -> list[Suggestion]:
@@ -328,7 +359,12 @@ class Repairer:
                 tree = replace(left, wrt=name)
             else:
                 continue
-            found.append((Edit(tree, cost, f"`{render(tree)}`", left.span), replace(equation, sides=(tree, *equation.sides[1:]))))
+            found.append(
+                (
+                    Edit(tree, cost, f"`{render(tree)}`", left.span),
+                    replace(equation, sides=(tree, *equation.sides[1:])),
+                )
+            )
         return self._confirmed(index, line, found, general)[:2]
 
     def _unreadable(self, index: int, line: Line) -> list[Suggestion]:
@@ -352,7 +388,9 @@ class Repairer:
             judged = self.judge.judge(index, replace(line, equation=equations[0], text=candidate))
             if judged.verdict in GOOD:
                 span = (at, at + line.length)
-                result.append(Suggestion(candidate.strip(), "what stands here", 1.0, True, equations[0], span))
+                result.append(
+                    Suggestion(candidate.strip(), "what stands here", 1.0, True, equations[0], span)
+                )
         return result[:MOST]
 
 
@@ -403,7 +441,7 @@ def _canonical(equation: Equation) -> str:
 
 
 def canonical_text(tree: Expression | Equation) -> str:
-    """Write a tree or an equation so that the order of terms and factors, and spelling, make no difference."""
+    """Write a tree so that the order of terms and factors, and spelling, make no difference."""
     return _canonical(tree) if isinstance(tree, Equation) else _canonical_tree(tree)
 
 
@@ -411,7 +449,8 @@ def _canonical_tree(tree: Expression) -> str:
     match tree:
         case Sum():
             terms = sorted(
-                ("+" if s > 0 else "-") + _canonical_tree(t) for t, s in zip(tree.terms, tree.signs, strict=True)
+                ("+" if s > 0 else "-") + _canonical_tree(t)
+                for t, s in zip(tree.terms, tree.signs, strict=True)
             )
             return f"({' '.join(terms)})"
         case Product():
@@ -433,6 +472,8 @@ def _canonical_tree(tree: Expression) -> str:
             return f"{_canonical_tree(tree.arguments[0])}²"
         case Call(function="transpose"):
             return f"{_canonical_tree(tree.arguments[0])}^T"
+        case Name(step=Step(base="t", offset=0)):
+            return f"{tree.text}t"
         case TimeSum():
             return f"sum {tree.variable} {tree.first} {tree.last} {_canonical_tree(tree.body)}"
         case Prime():

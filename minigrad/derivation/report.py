@@ -1,4 +1,4 @@
-"""How a report is shown: as text for a terminal of 80 columns, as data, and as a repaired copy of the file."""
+"""How a report is shown: as text for 80 columns, as data, and as a repaired copy of the file."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def as_text(report: Report) -> str:
 
 
 def blocks(report: Report, only_bad: bool = False) -> Iterator[tuple[str, str]]:
-    """Yield the lines of the report, each with its colour; with `only_bad` nothing of the lines that are right."""
+    """Yield the lines of the report with their colours; with `only_bad` nothing of what is right."""
     shown = [f for f in report.lines if f.is_bad or not only_bad]
     for finding in shown if not only_bad else ():
         yield _row(finding), color(finding.verdict)
@@ -216,10 +216,14 @@ def _wrapped(text: str, indent: str, hanging: str = "", color: str = "") -> Iter
 
 def _summary(report: Report) -> Iterator[tuple[str, str]]:
     counts = [
-        f"{report.count(verdict)} {label.lower()}" for verdict, label in _LABELS.items() if report.count(verdict)
+        f"{report.count(verdict)} {label.lower()}"
+        for verdict, label in _LABELS.items()
+        if report.count(verdict)
     ]
     yield from _wrapped(", ".join(counts) or "no equations", "")
-    passed = [line.number for line in report.text.lines if line.kind == "skipped" and line.reason != "heading"]
+    passed = [
+        line.number for line in report.text.lines if line.kind == "skipped" and line.reason != "heading"
+    ]
     if passed:
         yield from _wrapped(f"passed over (prose, drawings): lines {ranges(passed)}", "", "  ")
     if report.gradients:
@@ -280,7 +284,8 @@ def fixed(source: str, report: Report) -> tuple[str, int]:
         line = findings[0].line
         assert line is not None
         parts = [
-            f.suggestions[0].text if f.suggestions else f.exact if f in mended else f.equation for f in findings
+            f.suggestions[0].text if f.suggestions else f.exact if f in mended else f.equation
+            for f in findings
         ]
         last = max(line.last, number)
         original = " ".join(part.strip() for part in lines[number - 1 : last])

@@ -59,15 +59,23 @@ class _Scalars(Scope):
 
 
 def is_rule(equation: Equation, judge: Judge) -> bool:
-    """Whether an equation speaks of functions in general: a call with letters that the model does not have."""
+    """Whether an equation speaks of functions in general: calls with letters that are not the model's."""
     calls = [p for s in equation.sides for p in walk(s) if isinstance(p, Call)]
     left = equation.sides[0]
     inner = left.operand if isinstance(left, Prime) else left
     if not calls or not any(isinstance(p, Call) for p in walk(left)):
         return False
     names = [p for s in equation.sides for p in walk(s) if isinstance(p, Name)]
-    of_model = [n for n in names if len(n.text) > 1 and (judge.vocabulary.locate(n) or judge.vocabulary.differentiated(n))]
-    if isinstance(inner, Call) and len(inner.arguments) == 1 and isinstance(inner.arguments[0], Name | Number):
+    of_model = [
+        n
+        for n in names
+        if len(n.text) > 1 and (judge.vocabulary.locate(n) or judge.vocabulary.differentiated(n))
+    ]
+    if (
+        isinstance(inner, Call)
+        and len(inner.arguments) == 1
+        and isinstance(inner.arguments[0], Name | Number)
+    ):
         return not known_function(inner.function) and not of_model
     generic = [c for c in calls if c.function.rstrip("'′’").startswith("d")]
     return bool(generic) and not any(known_function(c.function) for c in generic) and not of_model

@@ -1,7 +1,8 @@
 """The text as a program: run as it stands, its own values feeding its own lines.
 
 Lines that speak of a general step run once for each step, from the last to the first; lines that name their
-steps run in the order of the text.  The gradients that come out at the end are held against the recorded ones.
+steps run in the order of the text.  The gradients that come out at the end are held against the recorded
+ones.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Run(Base):
         self.own: dict[tuple[str, int | None], Value | None] = {}
 
     def at(self, variable: str, step: int) -> Run:
+        """Return the scope in which the variable of a sum over time stands for a step."""
         inner = Run(self.facts, self.index, self.world, self.computed)
         for name in ("current", "indexed", "parts", "sums", "own"):
             setattr(inner, name, getattr(self, name))
@@ -57,6 +59,7 @@ class Run(Base):
         return inner
 
     def name(self, name: Name, reading: Reading) -> Value:
+        """Return the value that a name has here."""
         gradient = self.vocabulary.differentiated(name)
         if gradient is not None and (name.text, self.t) not in self.own:
             return self.gradient(gradient[0], gradient[1], gradient[2], name, reading)
@@ -83,6 +86,7 @@ class Run(Base):
         raise self.undefined(name)
 
     def gradient(self, base: str, step: Step | None, carry: bool, name: Name, reading: Reading) -> Value:
+        """Return the gradient that a name stands for, in the layout of the reading."""
         key = ("next " if carry else "") + base
         places = self.vocabulary.steps_of(base)
         wanted = self.step_for(base, step, name)
@@ -91,14 +95,20 @@ class Run(Base):
         if key not in self.computed:
             if wanted not in places:
                 return self.oriented(np.zeros(shape), place, reading)
-            return self.oriented(self.world.carry(place) if carry else self.world.total(place), place, reading)
+            return self.oriented(
+                self.world.carry(place) if carry else self.world.total(place), place, reading
+            )
         if None in places:
             value = self.total(base)
             if value is None:
                 raise Broken(name.text, name.span)
             return self.oriented(value, place, reading)
         if step is None and self.t is not None:
-            found = self.current[key] if key in self.current else self.indexed.get((base, wanted), np.zeros(shape))
+            found = (
+                self.current[key]
+                if key in self.current
+                else self.indexed.get((base, wanted), np.zeros(shape))
+            )
         elif (base, wanted) in self.indexed:
             found = self.indexed[base, wanted]
         elif wanted is not None and wanted > self.world.last:
@@ -112,20 +122,24 @@ class Run(Base):
         return self.oriented(found, place, reading)
 
     def total(self, base: str) -> Array | None:
-        """The gradient of a parameter as the text has it in the end."""
+        """Return the gradient of a parameter as the text has it in the end."""
         if base in self.sums:
             return self.sums[base]
         parts = [v for (b, _), v in self.parts.items() if b == base]
-        if not parts or any(v is None for v in parts):
+        known = [v for v in parts if v is not None]
+        if not known or len(known) < len(parts):
             return None
-        return np.asarray(sum(parts))
+        return np.sum(known, axis=0)  # type: ignore[no-any-return]
 
     def derivative(self, derivative: Derivative, reading: Reading) -> Value:
+        """Return the value of ``dY/dX``."""
         if not self.vocabulary.is_loss(derivative.of):
             return self.local(derivative, reading)
         found = self.vocabulary.locate(derivative.wrt)
         if found is None:
-            return self.name(Name("d" + derivative.wrt.text, derivative.wrt.step, span=derivative.span), reading)
+            return self.name(
+                Name("d" + derivative.wrt.text, derivative.wrt.step, span=derivative.span), reading
+            )
         if derivative.at is not None:
             step = self.resolve_step(derivative.at, derivative.span)
             place = self.place(found[0], self.step_for(found[0], found[1], derivative.wrt), derivative.wrt)
@@ -145,7 +159,9 @@ def run(judge: Judge, findings: list[Finding]) -> list[GradientResult]:
         judge.target(f.line.equation.sides[0]) if f.line is not None and f.line.equation is not None else None
         for f in findings
     ]
-    computed = {("next " if t.carry else "") + t.base for t in targets if t is not None and t.kind == "gradient"}
+    computed = {
+        ("next " if t.carry else "") + t.base for t in targets if t is not None and t.kind == "gradient"
+    }
     worst: dict[str, GradientResult] = {}
     for k, world in enumerate(judge.worlds):
         scope = Run(judge.facts, k, world, computed)
@@ -157,14 +173,20 @@ def run(judge: Judge, findings: list[Finding]) -> list[GradientResult]:
             name = judge.vocabulary.aliases.get(base, base)
             found = _compare(name, scope.total(base), world.total(places[None]))
             known = worst.get(name)
-            if known is None or (found.error is None) or (known.error is not None and found.error > known.error):
+            if (
+                known is None
+                or (found.error is None)
+                or (known.error is not None and found.error > known.error)
+            ):
                 worst[name] = found
     return list(worst.values())
 
 
 def _compare(name: str, value: Array | None, truth: Array) -> GradientResult:
     if value is None:
-        return GradientResult(name, None, False, "could not be computed, because of the lines above that are wrong")
+        return GradientResult(
+            name, None, False, "could not be computed, because of the lines above that are wrong"
+        )
     if value.shape != truth.shape:
         return GradientResult(name, None, False, "has another shape")
     size = float(np.max(np.abs(truth))) if truth.size else 0.0
@@ -210,7 +232,9 @@ def _line(judge: Judge, finding: Finding, target: Target | None, scope: Run) -> 
     side: Expression = line.equation.sides[-1]
     reading = finding.used
     try:
-        value: Value | None = evaluate(loosened(side) if reading.precedence else side, scope, reading, _goal(scope, target))
+        value: Value | None = evaluate(
+            loosened(side) if reading.precedence else side, scope, reading, _goal(scope, target)
+        )
     except NotAtThisStep:
         return
     except EvaluationError as error:
@@ -230,11 +254,11 @@ def _store(
 ) -> None:
     base = target.base
     if target.kind == "own":
-        key = (base, scope.t)
-        before = scope.own.get(key)
+        own_key = (base, scope.t)
+        before = scope.own.get(own_key)
         if operator != "=" and before is not None and value is not None:
             value = Value(before.array + value.array)
-        scope.own[key] = value
+        scope.own[own_key] = value
         return
     places = scope.vocabulary.steps_of(base)
     place = places.get(scope.t, next(iter(places.values())))

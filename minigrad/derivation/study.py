@@ -1,13 +1,14 @@
-"""How good the checker is, measured: systematic slips in right derivations, and rewritings that change nothing.
+"""How good the checker is, measured: systematic slips in right derivations, and harmless rewritings.
 
     python -m minigrad.derivation.study            the whole study, as a table
     python -m minigrad.derivation.study --quick    a tenth of it
 
-A slip is one change of one line of a derivation that is right: an operator, a factor, a term, a transpose, a sign, an
-index, a name, a power, brackets, a bound, `+=`.  Whether it changes values is decided apart from the checker, by
-evaluating both lines on the true values of their names.  Counted is how many value-changing slips come back as right
-(none may), how many value-keeping rewritings come back as anything else (none may), how many slips get a repair that has
-been checked, and how often the first repair is the line as it was.
+A slip is one change of one line of a derivation that is right: an operator, a factor, a term, a transpose,
+a sign, an index, a name, a power, brackets, a bound, `+=`.  Whether it changes values is decided apart
+from the checker, by evaluating both lines on the true values of their names.  Counted is how many
+value-changing slips come back as right (none may), how many value-keeping rewritings come back as anything
+else (none may), how many slips get a repair that has been checked, and how often the first repair is the
+line as it was.
 """
 
 from __future__ import annotations
@@ -93,8 +94,12 @@ class Count:
 # -- slips -------------------------------------------------------------------------------------------
 
 
-def slips(tree: Expression, names: dict[str, list[str]], stepped: frozenset[str]) -> Iterator[tuple[str, Expression]]:
-    """Yield what one slip can make of a side; `names` gives for each name others of the same shape, `stepped`
+def slips(
+    tree: Expression, names: dict[str, list[str]], stepped: frozenset[str]
+) -> Iterator[tuple[str, Expression]]:
+    """Yield what one slip can make of a side.
+
+    `names` gives for each name others of the same shape, `stepped`
     are the names that may carry an index counted from t.
     """
     yield from _slips_here(tree, names, stepped)
@@ -219,11 +224,15 @@ def rewritings(tree: Expression) -> Iterator[tuple[str, Expression]]:
                 )
                 yield "distributed", Sum(terms, factor.signs)
         if len(tree.factors) == 2:
-            yield "transpose of the product", Transpose(
-                Product((Transpose(tree.factors[1]), Transpose(tree.factors[0])), tree.operators)
+            yield (
+                "transpose of the product",
+                Transpose(Product((Transpose(tree.factors[1]), Transpose(tree.factors[0])), tree.operators)),
             )
         if len(tree.factors) > 2:
-            yield "bracketed", Product((tree.factors[0], Product(tree.factors[1:], tree.operators[1:])), tree.operators[:1])
+            yield (
+                "bracketed",
+                Product((tree.factors[0], Product(tree.factors[1:], tree.operators[1:])), tree.operators[:1]),
+            )
     if isinstance(tree, Sum):
         yield "terms reversed", Sum(tree.terms[::-1], tree.signs[::-1])
         yield "negated twice", Negative(Sum(tree.terms, tuple(-s for s in tree.signs)))
@@ -267,7 +276,11 @@ class Study:
         general = self.judge.is_general(line)
         assert line.equation is not None
         target = self.judge.target(line.equation.sides[0])
-        goals = self.judge.goals(target, line, index, general) if target.kind in ("gradient", "value", "local") else []
+        goals = (
+            self.judge.goals(target, line, index, general)
+            if target.kind in ("gradient", "value", "local")
+            else []
+        )
         result = []
         for point in self.judge.points(line, index, general):
             try:
@@ -303,14 +316,20 @@ class Study:
             line = self.text.lines[place]
             equation = line.equation
             assert equation is not None
-            if len(equation.sides) != 2 or self.judge.target(equation.sides[0]).kind not in ("gradient", "local", "value"):
+            if len(equation.sides) != 2 or self.judge.target(equation.sides[0]).kind not in (
+                "gradient",
+                "local",
+                "value",
+            ):
                 continue
             seen = {render(equation)}
             made: list[tuple[str, Equation]] = [
                 (kind, Equation((equation.sides[0], side), equation.operators))
                 for kind, side in slips(equation.sides[1], self.names, self.stepped)
             ]
-            made.append(("sign", Equation((equation.sides[0], Negative(equation.sides[1])), equation.operators)))
+            made.append(
+                ("sign", Equation((equation.sides[0], Negative(equation.sides[1])), equation.operators))
+            )
             if self.judge.is_general(line) and line.section is None:
                 other = "+=" if equation.operators == ("=",) else "="
                 made.append(("`=` and `+=`", Equation(equation.sides, (other,))))
@@ -352,7 +371,9 @@ class Study:
         count.slips += 1
         count.kinds[mutant.kind] += 1
         operators = original.equation.operators == mutant.equation.operators
-        if operators and self.same(mutant.line, original, original.equation.sides[1], mutant.equation.sides[1]):
+        if operators and self.same(
+            mutant.line, original, original.equation.sides[1], mutant.equation.sides[1]
+        ):
             count.harmless += 1
             self._harmless(mutant, count)
             return
@@ -392,7 +413,11 @@ class Study:
             line = self.text.lines[place]
             equation = line.equation
             assert equation is not None
-            if len(equation.sides) != 2 or self.judge.target(equation.sides[0]).kind not in ("gradient", "local", "value"):
+            if len(equation.sides) != 2 or self.judge.target(equation.sides[0]).kind not in (
+                "gradient",
+                "local",
+                "value",
+            ):
                 continue
             seen = {render(equation)}
             for kind, side in rewritings(equation.sides[1]):
@@ -400,7 +425,12 @@ class Study:
                 if render(changed) in seen or not self.same(index, line, equation.sides[1], side):
                     continue
                 seen.add(render(changed))
-                yield Mutant(index, kind, parse_line(render(changed))[0], self.with_line(place, parse_line(render(changed))[0]))
+                yield Mutant(
+                    index,
+                    kind,
+                    parse_line(render(changed))[0],
+                    self.with_line(place, parse_line(render(changed))[0]),
+                )
             yield from self._restructured(index, place, line, equation)
 
     def _restructured(self, index: int, place: int, line: Line, equation: Equation) -> Iterator[Mutant]:
@@ -408,13 +438,22 @@ class Study:
         general = self.judge.is_general(line) and line.section is None
         if general and isinstance(side, Product) and len(side.factors) > 1 and "/" not in side.operators:
             head = side.factors[:-1]
-            rest = Equation((left, Product((Name("aux"), side.factors[-1]), side.operators[-1:])), equation.operators)
-            extra = replace(line, equation=Equation((Name("aux"), _joined(head, side.operators[:-1])), ("=",)), text="aux")
+            rest = Equation(
+                (left, Product((Name("aux"), side.factors[-1]), side.operators[-1:])), equation.operators
+            )
+            extra = replace(
+                line, equation=Equation((Name("aux"), _joined(head, side.operators[:-1])), ("=",)), text="aux"
+            )
             lines = [*self.text.lines]
             lines[place : place + 1] = [extra, replace(line, equation=rest, text=render(rest))]
             yield Mutant(index, "intermediate introduced", rest, replace(self.text, lines=lines))
         target = self.judge.target(left)
-        if not general or target.kind != "gradient" or not isinstance(left, Name) or self.judge.carried(target.base):
+        if (
+            not general
+            or target.kind != "gradient"
+            or not isinstance(left, Name)
+            or self.judge.carried(target.base)
+        ):
             return
         if self.judge.is_parameter(target.base) or equation.operators != ("=",):
             return
@@ -446,7 +485,9 @@ class Study:
         if not report.ok:
             bad = [f"{f.equation}: {f.verdict} {f.reason}" for f in report.lines if f.is_bad]
             count.rejected.append(f"{render(mutant.equation)}    [{mutant.kind}] {bad}")
-        elif any(f.verdict == "right-as" for f in report.lines) and not any(f.verdict == "right-as" for f in self.base.lines):
+        elif any(f.verdict == "right-as" for f in report.lines) and not any(
+            f.verdict == "right-as" for f in self.base.lines
+        ):
             count.loosely.append(f"{render(mutant.equation)}    [{mutant.kind}]")
 
 
@@ -469,8 +510,9 @@ def same_shapes(world: World) -> dict[str, list[str]]:
 def report(counts: dict[str, Count]) -> str:
     """Return the results as a table in Markdown."""
     total = Count()
-    rows = ["| derivation | slips | change no value | accepted | right only as | caught | repaired | first is the original | among those shown | rewritings | rejected |",
-            "|---|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    columns = "derivation, slips, change no value, accepted, right only as, caught, repaired, "
+    columns += "first is the original, among those shown, rewritings, rejected"
+    rows = [f"| {columns.replace(', ', ' | ')} |", "|" + "---|" * 11]
     for count in counts.values():
         total = total + count
     for name, c in [*counts.items(), ("all", total)]:

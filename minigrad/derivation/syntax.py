@@ -15,10 +15,6 @@ Span: TypeAlias = tuple[int, int]
 NOWHERE: Span = (0, 0)
 
 
-def _span() -> Any:
-    return field(default=NOWHERE, compare=False, repr=False)
-
-
 @dataclass(frozen=True, slots=True)
 class Step:
     """A time step: ``t + offset``, ``T + offset``, or the plain number `offset`."""
@@ -34,8 +30,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Number:
+    """A number that is not negative."""
+
     value: float
-    span: Span = _span()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +43,17 @@ class Name:
     text: str
     step: Step | None = None
     quoted: bool = False  # `h 1` in backquotes: exactly this value of the model
-    span: Span = _span()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
+    """A function applied to arguments, with options such as ``axis=0``."""
+
     function: str
     arguments: tuple[Expression, ...]
     options: tuple[tuple[str, Any], ...] = ()
-    span: Span = _span()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,40 +63,50 @@ class Derivative:
     of: Name
     wrt: Name
     at: Step | None = None
-    span: Span = _span()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Negative:
+    """A minus sign before a value."""
+
     operand: Expression
-    span: Span = _span()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Sum:
+    """Terms with their signs."""
+
     terms: tuple[Expression, ...]
     signs: tuple[int, ...]  # one per term
-    span: Span = _span()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
+    """Factors with the operators between them."""
+
     factors: tuple[Expression, ...]
     operators: tuple[str, ...]  # one fewer than factors; "" is an operator left out, as in 2x
-    span: Span = _span()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Power:
+    """A base and its exponent: ``h²``."""
+
     base: Expression
     exponent: Expression
-    span: Span = _span()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Transpose:
+    """``W^T``."""
+
     operand: Expression
-    span: Span = _span()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +114,14 @@ class Prime:
     """``act(z)'``: the derivative of the function that was called."""
 
     operand: Expression
-    span: Span = _span()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
     """A bound that the shapes decide: the ``?`` of ``dz[:?]``."""
 
-    span: Span = _span()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +130,7 @@ class Slice:
 
     operand: Expression
     bounds: tuple[tuple[Expression | Open | None, Expression | Open | None], ...]
-    span: Span = _span()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +138,7 @@ class Listing:
     """``{h, x}`` or ``[h, x]`` as an argument."""
 
     items: tuple[Expression, ...]
-    span: Span = _span()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +149,7 @@ class TimeSum:
     first: Step
     last: Step
     body: Expression
-    span: Span = _span()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 Expression: TypeAlias = (
@@ -161,11 +171,11 @@ Expression: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Equation:
-    """``sides[0] = sides[1] = ...``; the operators are ``=``, ``+=`` or ``-=``.  One side: a bare expression."""
+    """``sides[0] = sides[1] = ...``, with ``=``, ``+=`` or ``-=``; one side is a bare expression."""
 
     sides: tuple[Expression, ...]
     operators: tuple[str, ...]
-    span: Span = _span()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
 def children(tree: Expression) -> tuple[Expression, ...]:

@@ -23,7 +23,7 @@ from .evaluate import Array
 
 
 class World:
-    """One recorded run: its nodes by place and by name, and their gradients with the parts they consist of."""
+    """One recorded run: its nodes by place and by name, and their gradients part by part."""
 
     def __init__(self, loss: Node) -> None:
         graph = mg.Graph(loss)
@@ -42,7 +42,7 @@ class World:
         self._jacobians: dict[tuple[int, int, str], Array | None] = {}
 
     def _columns(self) -> int:
-        """The size of the batch: the second axis of values that belong to a step."""
+        """Return the size of the batch: the second axis of values that belong to a step."""
         sizes = [n.shape[1] for n in self.nodes if n.step is not None and n.ndim == 2 and not n.is_parameter]
         return max(set(sizes), key=sizes.count) if sizes else 1
 
@@ -54,10 +54,11 @@ class World:
         return {self.place[n.serial]: g for n, g in zip(floats, found, strict=True) if g is not None}
 
     def value(self, i: int) -> Array:
+        """Return the value of node `i`."""
         return self.nodes[i].value
 
     def column(self, i: int) -> Array | None:
-        """Return the one-hot columns of class indices, or None if node `i` holds none: on paper a class is its column."""
+        """Return the one-hot columns of class indices (on paper a class is its column), or None."""
         node = self.nodes[i]
         if not node.is_leaf or node.dtype.kind not in "iu" or node.ndim != 1:
             return None
@@ -74,12 +75,12 @@ class World:
         return None
 
     def total(self, i: int) -> Array:
-        """The gradient of node `i`; zero where nothing leads from it to the loss."""
+        """Return the gradient of node `i`; zero where nothing leads from it to the loss."""
         g = self.gradients.get(i)
         return np.zeros(self.nodes[i].shape) if g is None else g.value
 
     def addends(self, i: int) -> list[tuple[int | None, Node]]:
-        """The contributions to the gradient of node `i`, each with the step of the use it comes from."""
+        """Return the contributions to the gradient of node `i`, each with the step that it comes from."""
         g = self.gradients.get(i)
         if g is None:
             return []
@@ -88,7 +89,7 @@ class World:
         return [(g.step, g)]
 
     def part(self, i: int, wanted: Callable[[int | None], bool]) -> Array:
-        """The sum of the contributions to the gradient of node `i` from the steps that are wanted."""
+        """Return the sum of the contributions to the gradient of node `i` from the steps that are wanted."""
         total = np.zeros(self.nodes[i].shape)
         for step, addend in self.addends(i):
             if wanted(step):
@@ -96,23 +97,23 @@ class World:
         return total
 
     def carry(self, i: int) -> Array:
-        """What arrives at node `i` from later steps."""
+        """Return what arrives at node `i` from later steps."""
         own = self.nodes[i].step
         return self.part(i, lambda t: own is not None and t is not None and t > own)
 
     def direct(self, i: int) -> Array:
-        """What arrives at node `i` from its own step."""
+        """Return what arrives at node `i` from its own step."""
         own = self.nodes[i].step
         return self.part(i, lambda t: t is None or own is None or t <= own)
 
     def from_step(self, i: int, step: int) -> Array:
-        """What step `step` contributes to the gradient of node `i`."""
+        """Return what step `step` contributes to the gradient of node `i`."""
         return self.part(i, lambda t: t == step)
 
     def carries(self, name: str) -> bool:
         """Whether a gradient reaches values of that name from later steps."""
         return any(
-            t is not None and self.nodes[i].step is not None and t > self.nodes[i].step
+            t is not None and (own := self.nodes[i].step) is not None and t > own
             for i in self.names.get(name, {}).values()
             for t, _ in self.addends(i)
         )
@@ -122,8 +123,8 @@ class World:
     def jacobian(self, of: int, wrt: int, mode: str = "immediate") -> Array | None:
         """Return dY/dX as ``(size of Y, *shape of X)``, or None if nothing leads from X to Y.
 
-        ``immediate``: within the step of Y, the states of other steps held fixed; ``direct``: every other named
-        value held fixed; ``total``: along all paths.
+        ``immediate``: within the step of Y, the states of other steps held fixed; ``direct``: every other
+        named value held fixed; ``total``: along all paths.
         """
         key = (of, wrt, mode)
         if key not in self._jacobians:
@@ -131,7 +132,7 @@ class World:
         return self._jacobians[key]
 
     def _jacobian(self, of: int, wrt: int, mode: str) -> Array | None:
-        y, x = self.nodes[of], self.nodes[wrt]
+        y = self.nodes[of]
         between = {wrt}
         for i in range(wrt + 1, of + 1):
             node = self.nodes[i]
@@ -173,8 +174,8 @@ class World:
     def entries(self, jacobian: Array, of: int, wrt: int) -> Array | None:
         """Return the entries of a Jacobian that are not zero by construction, or None if it is dense.
 
-        For an elementwise function the diagonal, as a column; for ``dh/dW`` with ``h_i`` depending on row i of W
-        alone, the matrix of ``dh_i/dW_ij``.
+        For an elementwise function the diagonal, as a column; for ``dh/dW`` with ``h_i`` depending on row
+        i of W alone, the matrix of ``dh_i/dW_ij``.
         """
         n = jacobian.shape[0]
         x = self.nodes[wrt].shape
@@ -190,13 +191,15 @@ class World:
 def redrawn(loss: Node, seed: int) -> Node:
     """Record the same program again with other numbers in its leaves, in float64.
 
-    Every leaf keeps its sign, its zeros and its scale; what is a distribution (a target of `cross_entropy`) stays
-    one; whole numbers stay.  `seed` 0 keeps all numbers.
+    Every leaf keeps its sign, its zeros and its scale; what is a distribution (a target of
+    `cross_entropy`) stays one; whole numbers stay.  `seed` 0 keeps all numbers.
     """
     random = np.random.default_rng(seed)
     graph = mg.Graph(loss)
     targets = {
-        n.inputs[1].serial for n in graph.nodes if n.primitive is not None and n.primitive.name == "cross_entropy"
+        n.inputs[1].serial
+        for n in graph.nodes
+        if n.primitive is not None and n.primitive.name == "cross_entropy"
     }
     again: dict[int, Node] = {}
     for node in graph.nodes:

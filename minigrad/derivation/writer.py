@@ -1,14 +1,17 @@
 """`write`: the backward pass of any graph, printed as a person would derive it.
 
-The recorded backward pass holds one `accumulate` node for the gradient of each named value, with its addends and the
-step that each comes from.  An addend is a term of the equation; an addend from the step after is the carry; the
-addends of a parameter are its contributions by step.  Each is written as seen from its own step, and where all steps
-read alike, the equation is printed once, for a general t.  What does not read alike in all steps is printed step by step.
+The recorded backward pass holds one `accumulate` node for the gradient of each named value, with its
+addends and the step that each comes from.  An addend is a term of the equation; an addend from the step
+after is the carry; the addends of a parameter are its contributions by step.  Each is written as seen from
+its own step, and where all steps read alike, the equation is printed once, for a general t.  What does not
+read alike in all steps is printed step by step.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
+
 from minigrad.errors import MinigradError, NotScalarError
 from minigrad.node import Node
 
@@ -66,6 +69,7 @@ class Row:
 
     @property
     def text(self) -> str:
+        """The line in the notation."""
         equation = self.equation
         if equation is None:
             return self.heading
@@ -109,6 +113,7 @@ class Derivation:
 
     @property
     def equations(self) -> list[Equation]:
+        """The equations alone."""
         return [row.equation for row in self.rows if row.equation is not None]
 
     @property
@@ -252,7 +257,9 @@ class _Common:
         """Whether a node is the loss or one of the losses it is the sum of: its gradient is 1."""
         g = self.world.gradients[i]
         node = self.world.nodes[i]
-        return node is self.world.loss or (g.primitive is None and g.size == 1) or bool(g.attributes.get("seed"))
+        return (
+            node is self.world.loss or (g.primitive is None and g.size == 1) or bool(g.attributes.get("seed"))
+        )
 
     def terms(self, i: int) -> list[_Term]:
         return [_Term(i, t, node) for t, node in self.world.addends(i)]
@@ -350,12 +357,19 @@ class _General(_Common):
                 carried[node.name] = True
         for i in self.writer.canonical:  # the initial state: what is carried into it is the same line
             node = self.world.nodes[i]
-            if node.is_leaf and node.step == self.world.first - 1 and node.name in carried and i not in self.wanted:
+            if (
+                node.is_leaf
+                and node.step == self.world.first - 1
+                and node.name in carried
+                and i not in self.wanted
+            ):
                 terms = [x for x in self.terms(i) if x.step == self.world.first]
                 if terms and len(terms) == len(self.terms(i)):
                     trees = [self.writer.write(x.node, self.world.first, i, self.goal(i)) for x in terms]
                     order = max(x.node.serial for x in terms)
-                    line = _Line("carry", str(node.name), _sum(trees), order, self.world.first, f"d{node.label}")
+                    line = _Line(
+                        "carry", str(node.name), _sum(trees), order, self.world.first, f"d{node.label}"
+                    )
                     by_step[self.world.first].append(line)
         return outside, by_step, carried
 
@@ -388,7 +402,7 @@ class _General(_Common):
         return general, special
 
     def _check_special(self, general: list[_Line], special: dict[int, list[_Line]]) -> None:
-        """The lines of the last step run first, those of the first step last; anything else does not fit."""
+        """Raise unless the lines of the last step can run first, and those of the first step last."""
         first, last = self.world.first, self.world.last
         made = {line.name for line in general if line.kind != "contribution"}
         for line in special.get(last, []):
@@ -406,10 +420,18 @@ class _General(_Common):
 
     def _conflicts(self, general: list[_Line], carried: dict[str, bool]) -> set[str]:
         """Return the names whose carry cannot be assigned in any order without disturbing another line."""
-        carries = {line.name: _gradients(line.tree, self.writer) - {line.name} for line in general if line.kind == "carry"}
+        carries = {
+            line.name: _gradients(line.tree, self.writer) - {line.name}
+            for line in general
+            if line.kind == "carry"
+        }
         done: set[str] = set()
         while True:
-            free = [n for n in carries if n not in done and not any(n in carries[m] for m in carries if m not in done and m != n)]
+            free = [
+                n
+                for n in carries
+                if n not in done and not any(n in carries[m] for m in carries if m not in done and m != n)
+            ]
             if not free:
                 break
             done.update(free)
@@ -431,7 +453,9 @@ class _General(_Common):
         while left:
             for line in left:
                 others = [m for m in left if m is not line]
-                if line.name in needs_next or not any(line.name in _gradients(m.tree, self.writer) for m in others):
+                if line.name in needs_next or not any(
+                    line.name in _gradients(m.tree, self.writer) for m in others
+                ):
                     break
             left.remove(line)
             rows.append(self._row(line, carried, needs_next))
@@ -617,7 +641,9 @@ def _depth(tree: Expression) -> int:
 
 
 def paths(loss: Node, node: Node, limit: int = 1000) -> Derivation:
-    """Write the gradient of a node as the sum over all paths between named values, as note 002 does for the LSTM.
+    """Write the gradient of a node as the sum over all paths between named values.
+
+    Note 002 does so for the LSTM.
 
     Raises
     ------
@@ -704,7 +730,7 @@ def _chain(path: list[int], common: _Common) -> Expression:
         path = path[1:]  # dL/dL[2] is 1
     whole = Name("L")
     factors: list[Expression] = []
-    for above, below in zip(path, path[1:], strict=False):
+    for above, below in itertools.pairwise(path):
         top = whole if world.nodes[above] is world.loss else common.writer.name(above, None)
         factors.append(Derivative(top, common.writer.name(below, None)))
     if len(factors) == 1:

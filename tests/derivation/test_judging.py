@@ -44,7 +44,11 @@ def test_a_carry_that_is_never_assigned_shows_end_to_end():
 def test_a_direct_part_that_is_completed_later_is_right():
     text = source("elman").replace("dh = Why^T * do + dh\n", "dh_out = Why^T * do\ndh += dh_out\n")
     assert checked(text).ok
-    text = source("elman").replace("dh = Why^T * do + dh\n", "dh = Why^T * do + dh_next\n").replace("dh = Whh^T", "dh_next = Whh^T")
+    text = (
+        source("elman")
+        .replace("dh = Why^T * do + dh\n", "dh = Why^T * do + dh_next\n")
+        .replace("dh = Whh^T", "dh_next = Whh^T")
+    )
     assert checked(text).ok  # the way of Karpathy's min-char-rnn
 
 
@@ -181,9 +185,18 @@ def test_a_report_is_plain_data():
     report = checked(source("note-000-elman"))
     data = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert list(data)[:2] == ["model", "lines"] and data["ok"] is False
-    assert {"number", "text", "verdict", "matched", "reading", "error", "reason", "suggestions"} <= set(data["lines"][0])
-    assert data["lines"][8]["suggestions"][0] == {"text": "dWxh += dh_pre * x^T", "change": "`dh_pre`", "checked": True}
-    assert data["gradients"]["Whh"]["right"] is True and data["gradients"]["Wxh"] == {"error": None, "right": False}
+    assert {"number", "text", "verdict", "matched", "reading", "error", "reason", "suggestions"} <= set(
+        data["lines"][0]
+    )
+    assert data["lines"][8]["suggestions"][0] == {
+        "text": "dWxh += dh_pre * x^T",
+        "change": "`dh_pre`",
+        "checked": True,
+    }
+    assert data["gradients"]["Whh"]["right"] is True and data["gradients"]["Wxh"] == {
+        "error": None,
+        "right": False,
+    }
 
 
 def test_the_message_as_a_student_sees_it():

@@ -69,7 +69,10 @@ def test_the_two_steps_of_note_002():
     assert slip.suggestions[0].text == "dL/dWhh (t = 1) = dL/dh1 ⋅ dh1/dWhh"
 
     assert found["dL/dWhh = sum t from 1 to 2 dL/dht ⋅ dht/dWhh"].verdict == "right"
-    assert found["dL/dWhh = sum t from 1 to 2 dL/dht ⋅ 1 - squared(ht) ⋅ transpose(h[t-1])"].reading == "loose precedence"
+    assert (
+        found["dL/dWhh = sum t from 1 to 2 dL/dht ⋅ 1 - squared(ht) ⋅ transpose(h[t-1])"].reading
+        == "loose precedence"
+    )
     assert any("layout changes" in warning for warning in report.warnings)
     assert [g.name for g in report.gradients if g.right] == ["Whh"]
 

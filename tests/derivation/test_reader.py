@@ -50,12 +50,16 @@ def test_a_square_is_not_another_variable():
 
 
 def test_lines_that_continue():
-    text = read("dL/dy_2 * dy_2/dh_1 +\ndL/dy_2 * dy_2/dh_1\n= dL/dh_1\n\ndz = Wf^T * dfg +\n     Wi^T * dig\ndh = dz")
+    text = read(
+        "dL/dy_2 * dy_2/dh_1 +\ndL/dy_2 * dy_2/dh_1\n= dL/dh_1\n\ndz = Wf^T * dfg +\n     Wi^T * dig\ndh = dz"
+    )
     assert [(line.number, line.last) for line in text.equations] == [(1, 3), (5, 6), (7, 7)]
 
 
 def test_clauses_openings_and_endings():
-    text = read("Thus, dL/dWhh = dL/dh2 ⋅ dh2/dWhh where dh2/dWhh = K;\ntensor f_1 = sigmoid(z_f_1);  # a gate\n1. do = p - y")
+    text = read(
+        "Thus, dL/dWhh = dL/dh2 ⋅ dh2/dWhh where dh2/dWhh = K;\ntensor f_1 = sigmoid(z_f_1);  # a gate\n1. do = p - y"
+    )
     assert [render(line.equation) for line in text.equations] == [
         "dL/dWhh = dL/dh2 ⋅ dh2/dWhh", "dh2/dWhh = K", "f_1 = sigmoid(z_f_1)", "do = p - y",
     ]  # fmt: skip
@@ -63,7 +67,9 @@ def test_clauses_openings_and_endings():
 
 
 def test_headings_models_and_names():
-    text = read("# model: lstm-many-to-one, 2 steps\nwhere f is fg, i is ig\nT = 2\ndo = p - y\nt = T..1\ndh = dz\nT = 1\ndc = c")
+    text = read(
+        "# model: lstm-many-to-one, 2 steps\nwhere f is fg, i is ig\nT = 2\ndo = p - y\nt = T..1\ndh = dz\nT = 1\ndc = c"
+    )
     assert (text.model, text.steps, text.aliases) == ("lstm-many-to-one", 2, {"f": "fg", "i": "ig"})
     assert [line.section for line in text.equations] == ["2", None, "1"]
 
@@ -204,7 +210,9 @@ def test_a_binary_file_is_refused(tmp_path):
 
 
 def test_ten_megabytes(tmp_path):
-    prose = "It was the best of times, it was the worst of times, a = b they said" + ", and so on" * 12 + ".\n"
+    prose = (
+        "It was the best of times, it was the worst of times, a = b they said" + ", and so on" * 12 + ".\n"
+    )
     prose *= 10_000_000 // len(prose)
     wall = "x" * 10_000_000
     equations = "do = p - y\n" * 1000
@@ -220,7 +228,9 @@ def test_ten_megabytes(tmp_path):
 # -- what is written is read again -------------------------------------------------------------------
 
 NAMES = st.sampled_from(["h", "x", "Whh", "dh_pre", "c_hat", "o"]).map(Name)
-STEPPED = st.builds(Name, st.sampled_from(["h", "c"]), st.builds(Step, st.just("t"), st.sampled_from([-1, 1])))
+STEPPED = st.builds(
+    Name, st.sampled_from(["h", "c"]), st.builds(Step, st.just("t"), st.sampled_from([-1, 1]))
+)
 
 
 def trees():

@@ -30,13 +30,17 @@ def normalised(text: str) -> set[str]:
     found = set()
     for line in read(text.replace("dz[:?]", "dz[:H]").replace("dz[?:]", "dz[H:]")).equations:
         equation = line.equation
-        found.add(canonical_text(Equation(tuple(transform(s, mend) for s in equation.sides), equation.operators)))
+        found.add(
+            canonical_text(Equation(tuple(transform(s, mend) for s in equation.sides), equation.operators))
+        )
     return found
 
 
 @pytest.mark.parametrize("model", ["elman", "lstm"])
 def test_what_is_printed_is_the_derivation_of_note_000(model):
-    by_hand = normalised("\n".join(x for x in source(f"note-000-{model}").split("\n") if not x.startswith("df(")))
+    by_hand = normalised(
+        "\n".join(x for x in source(f"note-000-{model}").split("\n") if not x.startswith("df("))
+    )
     printed = normalised(write(load(model)).text)
     assert by_hand == printed
     assert len(printed) == {"elman": 11, "lstm": 27}[model]
@@ -72,11 +76,15 @@ def test_several_columns():
         assert check(write(loss).text, loss, repairs=False).ok
 
 
-@pytest.mark.parametrize("graph", [graphs.gru, graphs.peephole, graphs.stacked, graphs.classes, graphs.crossed])
+@pytest.mark.parametrize(
+    "graph", [graphs.gru, graphs.peephole, graphs.stacked, graphs.classes, graphs.crossed]
+)
 def test_steps_that_read_alike_are_printed_once(graph):
     short, long = write(graph(steps=3)), write(graph(steps=6))
     assert short.general and long.general
-    assert [len(x.split(" = ")[0]) for x in short.text.split("\n")] == [len(x.split(" = ")[0]) for x in long.text.split("\n")]
+    assert [len(x.split(" = ")[0]) for x in short.text.split("\n")] == [
+        len(x.split(" = ")[0]) for x in long.text.split("\n")
+    ]
 
 
 def test_crossed_carries_get_names_of_their_own():
@@ -103,7 +111,10 @@ def recurrent(draw):
     steps = draw(st.integers(2, 4))
     columns = draw(st.sampled_from([1, 1, 3]))
     recipe = [
-        [(draw(st.sampled_from(["tanh", "sigmoid", "gate", "square", "mix"])), draw(st.booleans())) for _ in range(2)]
+        [
+            (draw(st.sampled_from(["tanh", "sigmoid", "gate", "square", "mix"])), draw(st.booleans()))
+            for _ in range(2)
+        ]
         for _ in range(states)
     ]
     every = draw(st.booleans())
