@@ -69,7 +69,7 @@ _MULTIPLY = define(
     text="{0} * {1}",
     latex=r"{0} \odot {1}",
     precedence=PRODUCT,
-    binds=PRODUCT,
+    binds=(PRODUCT, UNARY),  # a * (b @ c) is not (a * b) @ c
     broadcasts=True,
     explain=explain_broadcast,
 )
