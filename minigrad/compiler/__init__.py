@@ -103,7 +103,11 @@ class Compiled:
 
     def __call__(self, *arguments: Any) -> Any:
         """Run the program for these inputs; compile it if they are the first of their kind."""
-        return self.program(*arguments)(arguments)
+        program = self.programs.get(signature(arguments))
+        if program is None:
+            program = self.program(*arguments)
+        self._last = program
+        return program(arguments)
 
     def program(self, *arguments: Any) -> Executable:
         """Return the program for inputs like these, compiled if need be."""
@@ -273,10 +277,13 @@ def _inputs_behind(value: Value) -> list[Value]:
     return found
 
 
+_UNSIGNED = {n: np.dtype(f"u{n}") for n in (1, 2, 4, 8)}
+
+
 def _check_classes(array: Array, classes: int) -> None:
     if array.size:
         # One comparison for both ends: as unsigned numbers, negative ones are large.
-        unsigned = array.view(f"u{array.itemsize}") if array.dtype.kind == "i" else array
-        if np.maximum.reduce(unsigned, axis=None) >= classes:
+        unsigned = array.view(_UNSIGNED[array.itemsize]) if array.dtype.kind == "i" else array
+        if np.maximum.reduce(unsigned, None) >= classes:
             bad = array[(array < 0) | (array >= classes)].flat[0]
             raise AxisError(f"a class is {bad}: expected a number from 0 to {classes - 1}")

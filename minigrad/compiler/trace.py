@@ -74,7 +74,9 @@ def flattened(arguments: Sequence[Any]) -> list[Array]:
     """Return the arrays in arguments, which may be nested in lists and tuples."""
     found: list[Array] = []
     for x in arguments:
-        if isinstance(x, (list, tuple)):
+        if type(x) is np.ndarray:
+            found.append(x)
+        elif isinstance(x, (list, tuple)):
             found.extend(flattened(x))
         elif isinstance(x, Node):
             found.append(x.value)
@@ -86,12 +88,12 @@ def flattened(arguments: Sequence[Any]) -> list[Array]:
 def signature(arguments: Sequence[Any]) -> Any:
     """Return the shapes and dtypes of arguments: what a program is made for."""
     return tuple(
-        signature(x)
-        if isinstance(x, (list, tuple))
-        else (np.shape(x.value), x.dtype.str)
-        if isinstance(x, Node)
-        else (x.shape, x.dtype.str)
-        if isinstance(x, np.ndarray)
-        else (np.shape(x), np.asarray(x).dtype.str)
-        for x in arguments
+        [
+            (x.shape, x.dtype)
+            if type(x) is np.ndarray or type(x) is Node
+            else signature(x)
+            if isinstance(x, (list, tuple))
+            else (np.shape(x), np.asarray(x).dtype)
+            for x in arguments
+        ]
     )
