@@ -150,7 +150,7 @@ class _Plate:
         group = self._add(
             root, "g",
             {
-                "class": " ".join(classes), "data-source": symbol_id(source),
+                "id": f"w{net.source}", "class": " ".join(classes), "data-source": symbol_id(source),
                 "data-target": " ".join(f"n{t}" for t in targets),
             },
         )  # fmt: skip

@@ -29,7 +29,11 @@ needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="no dot on th
 
 def _groups(svg: str, kind: str) -> dict[str, ET.Element]:
     root = ET.fromstring(svg)
-    return {g.get("id", ""): g for g in root.iter(f"{SVG}g") if kind in (g.get("class") or "").split()}
+    return {
+        g.get("id", ""): g
+        for g in root.iter(f"{SVG}g")
+        if g.get("id") and kind in (g.get("class") or "").split()
+    }
 
 
 def _center(group: ET.Element) -> tuple[float, float]:
