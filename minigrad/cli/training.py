@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import signal
 import time
@@ -31,43 +32,40 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
+_NETWORK, _LEARNING = "The network", "How it learns"
+
+
+def _option(help: str, panel: str | None = None, **more: Any) -> Any:
+    return typer.Option(help=help, rich_help_panel=panel, **more)
+
+
 def train(
+    context: typer.Context,
     text: Annotated[Path, typer.Argument(help="The text to learn.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Where the run is kept.")] = Path("run"),
+    out: Annotated[Path, _option("Where the run is kept.")] = Path("run"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    config: Annotated[
-        Path | None, typer.Option(help="Settings as TOML; options given here go first.", show_default=False)
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="lstm or elman.", show_default="lstm")] = None,
-    hidden: Annotated[int | None, typer.Option(help="Size of a layer's state.", show_default="128")] = None,
-    layers: Annotated[int | None, typer.Option(help="Layers.", show_default="1")] = None,
-    embed: Annotated[int | None, typer.Option(help="Size of the embedding.", show_default="32")] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps of a window.", show_default="64")] = None,
-    batch: Annotated[int | None, typer.Option(help="Parallel streams.", show_default="32")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the text.", show_default="20")] = None,
-    optimizer: Annotated[
-        str | None, typer.Option(help="adam, adamw, rmsprop, adagrad or sgd.", show_default="adam")
-    ] = None,
-    learning_rate: Annotated[float | None, typer.Option(show_default="0.008")] = None,
-    decay: Annotated[
-        bool | None, typer.Option(help="Let the rate fall to a tenth.", show_default="on")
-    ] = None,
-    clip: Annotated[float | None, typer.Option(help="Largest gradient norm.", show_default="1.0")] = None,
-    validation: Annotated[
-        float | None, typer.Option(help="Share of the text, at its end, held out.", show_default="0.1")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(show_default="0")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32 or float64.", show_default="float32")] = None,
-    compiled: Annotated[
-        bool | None, typer.Option(help="Compile the training step.", show_default="on")
-    ] = None,
+    config: Annotated[Path | None, _option("Settings as TOML; options given here go first.")] = None,
+    encoding: Annotated[str, _option("Of the text.")] = "utf-8",
+    sample_every: Annotated[int, _option("Epochs between samples; 0: none.", min=0)] = 5,
+    save_every: Annotated[int, _option("Updates between checkpoints.", min=1)] = 200,
     threads: Annotated[
-        int | None,
-        typer.Option(help="For matrix products.", min=1, show_default="1 below 512 hidden units, else all"),
+        int | None, _option("For products; else 1 below 512 hidden units, all above.", min=1)
     ] = None,
-    encoding: Annotated[str, typer.Option(help="Of the text.")] = "utf-8",
-    sample_every: Annotated[int, typer.Option(help="Epochs between samples; 0: none.", min=0)] = 5,
-    save_every: Annotated[int, typer.Option(help="Updates between checkpoints.", min=1)] = 200,
+    model: Annotated[str, _option("lstm or elman.", _NETWORK)] = "lstm",
+    hidden: Annotated[int, _option("Size of a layer's state.", _NETWORK)] = 128,
+    layers: Annotated[int, _option("Layers.", _NETWORK)] = 1,
+    embed: Annotated[int, _option("Size of the embedding.", _NETWORK)] = 32,
+    dtype: Annotated[str, _option("float32 or float64.", _NETWORK)] = "float32",
+    seed: Annotated[int, _option("Of weights and windows.", _NETWORK)] = 0,
+    steps: Annotated[int, _option("Steps of a window.", _LEARNING)] = 64,
+    batch: Annotated[int, _option("Parallel streams.", _LEARNING)] = 32,
+    epochs: Annotated[int, _option("Passes over the text.", _LEARNING)] = 20,
+    optimizer: Annotated[str, _option("adam, adamw, rmsprop, adagrad, sgd.", _LEARNING)] = "adam",
+    learning_rate: Annotated[float, _option("At the start.", _LEARNING)] = 0.008,
+    decay: Annotated[bool, _option("Let it fall to a tenth.", _LEARNING)] = True,
+    clip: Annotated[float, _option("Largest norm of the gradients; 0: any.", _LEARNING)] = 1.0,
+    validation: Annotated[float, _option("Share of the text held out.", _LEARNING)] = 0.1,
+    compiled: Annotated[bool, _option("Compile the step.", _LEARNING)] = True,
 ) -> None:
     """Train a character model on a text by truncated backpropagation through time.
 
@@ -78,12 +76,12 @@ def train(
     from models.settings import Settings
     from models.text import read_text
 
-    options: dict[str, Any] = {}
-    options |= {"model": model, "hidden": hidden, "layers": layers, "embed": embed, "steps": steps}
-    options |= {"batch": batch, "epochs": epochs, "optimizer": optimizer, "learning_rate": learning_rate}
-    options |= {"decay": decay, "clip": clip, "validation": validation, "seed": seed, "dtype": dtype}
-    options |= {"compiled": compiled}
-    given = {name: value for name, value in options.items() if value is not None}
+    # Only what was really given: the rest may come from the file, or from the run that goes on.
+    given = {
+        field.name: context.params[field.name]
+        for field in dataclasses.fields(Settings)
+        if _is_given(context, field.name)
+    }
     content = read_text(text, encoding)
     if resume:
         fixed = sorted({*given, *(("config",) if config else ())} - {"epochs"})
@@ -100,6 +98,11 @@ def train(
     with blas_threads(threads or (1 if run.trainer.settings.hidden < 512 else None)):
         _introduce(screen, run, text)
         _watch(screen, run, text, sample_every, save_every)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The commands about models: what they write, say and refuse, through the entry point itself."""
 
+import dataclasses
+import inspect
 import json
 import os
 import signal
@@ -17,6 +19,7 @@ from minigrad.cli.model import BUILT_IN, ModelLoadError, load
 from minigrad.errors import NameNotFoundError, NotScalarError
 from models import LSTM, by_hand
 from models.runs import CHECKPOINT, CURVE, LOG
+from models.settings import Settings
 from models.torch_weights import to_torch
 
 ROOT = Path(__file__).parents[2]
@@ -255,3 +258,12 @@ def test_a_function_of_the_users_own(tmp_path):
         load("lsmt")
     with pytest.raises(ModelLoadError, match="0 steps"):
         load("lstm", steps=0)
+
+
+def test_the_command_line_has_the_defaults_of_the_settings():
+    """They stand in two places, in the settings and where `--help` reads them."""
+    from minigrad.cli.training import train
+
+    parameters = inspect.signature(train).parameters
+    for field in dataclasses.fields(Settings):
+        assert parameters[field.name].default == field.default, field.name
