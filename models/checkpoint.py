@@ -129,8 +129,16 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Array], dict[str, str]]:
             # Copies: what safetensors returns may be a view on the file, which may yet be replaced.
             return {name: np.array(file.get_tensor(name)) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, TypeError, ValueError) as error:
+        with open(path, "rb") as file:
+            start = file.read(2)
+        hint = ""
+        if start == b"PK" or start[:1] == b"\x80":
+            hint = (
+                "; it looks like a pickle, as torch.save writes them, which can run code when it is read: "
+                "write the weights with safetensors.torch.save_file(module.state_dict(), path)"
+            )
         raise CheckpointError(
-            f"{path} is damaged, or no safetensors file ({size:,} bytes): {error}"
+            f"{path} is damaged, or no safetensors file ({size:,} bytes): {error}{hint}"
         ) from error
 
 

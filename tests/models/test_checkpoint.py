@@ -85,8 +85,9 @@ def test_other_files(tmp_path, data):
     """A zip (as PyTorch writes), a pickle, noise: none is opened any further."""
     path = tmp_path / "net.safetensors"
     path.write_bytes(data)
-    with pytest.raises(CheckpointError):
+    with pytest.raises(CheckpointError) as error:
         load(path)
+    assert ("safetensors.torch.save_file" in str(error.value)) == (data[:1] in (b"P", b"\x80"))
     with pytest.raises(CheckpointError, match="directory"):
         load(tmp_path)
 
