@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 import signal
 import time
 import tomllib
@@ -97,7 +98,9 @@ def train(
     screen = console()
     with blas_threads(threads or (1 if run.trainer.settings.hidden < 512 else None)):
         _introduce(screen, run, text)
-        _watch(screen, run, text, sample_every, save_every)
+        again = ["minigrad", "train", str(text), "--out", str(out), "--resume"]
+        again += ["--encoding", encoding] if _is_given(context, "encoding") else []
+        _watch(screen, run, again, sample_every, save_every)
 
 
 def _is_given(context: typer.Context, name: str) -> bool:
@@ -132,7 +135,7 @@ def _introduce(screen: Console, run: Any, text: Path) -> None:
         screen.print(f"going on after update {trainer.number:,}, in epoch {trainer.epoch + 1}")
 
 
-def _watch(screen: Console, run: Any, text: Path, sample_every: int, save_every: int) -> None:
+def _watch(screen: Console, run: Any, again: list[str], sample_every: int, save_every: int) -> None:
     """Run the training and show how it goes."""
     from models.sampling import sample as draw_sample
 
@@ -165,9 +168,7 @@ def _watch(screen: Console, run: Any, text: Path, sample_every: int, save_every:
         screen.print(
             f"\n[yellow]stopped[/] after update {trainer.number:,} of {total:,}; all is saved. Go on with"
         )
-        screen.print(
-            f"    minigrad train {text} --out {run.directory} --resume", markup=False, soft_wrap=True
-        )
+        screen.print(f"    {shlex.join(again)}", markup=False, soft_wrap=True)
         raise typer.Exit(130)
     spent = duration(time.monotonic() - began)
     screen.print(f"\n[green]done[/] in {spent}: best held-out loss {run.best:.3f} bits per character")
