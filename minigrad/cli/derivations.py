@@ -113,7 +113,10 @@ def check(
     repairs: Annotated[bool, typer.Option("--repairs/--no-repairs", help="Search for repairs.")] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only what is not right.")] = False,
 ) -> None:
-    """Judge a hand derivation line by line; exit status 0 if nothing is wrong, 1 if a line is, 2 if it cannot be read."""
+    """Judge a hand derivation line by line.
+
+    Exit status 0 if nothing is wrong, 1 if a line is, 2 if the input cannot be read.
+    """
     from minigrad.derivation.reader import decode, read, read_file
 
     path = None
@@ -152,8 +155,8 @@ def judge(
     name = model or text.model
     if name is None:
         raise CommandError(
-            f"{file} does not say which network it is about: name one with --model elman, lstm, rnn-many-to-one, "
-            "... or FILE.py:function, or write a line `model: elman` into the text"
+            f"{file} does not say which network it is about: name one with --model elman, lstm, "
+            "rnn-many-to-one, ... or FILE.py:function, or write a line `model: elman` into the text"
         )
     wanted = steps or checker.steps_named(text) or 3
     losses = [load(name, steps=wanted, columns=columns, seed=seed) for columns, seed in DRAWS]

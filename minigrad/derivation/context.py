@@ -7,7 +7,7 @@ with the values that the text has computed itself; it is the text as a program.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -220,17 +220,24 @@ class Truth(Base):
     ) -> None:
         super().__init__(facts, index, world, t, section)
         self.line = line
-        self.direct_of: str | None = None  # the name whose gradient stands for its direct part
         self.mode = "immediate"
+        self._known: dict[tuple[Name, bool, bool], Value] = {}
 
     def at(self, variable: str, step: int) -> Truth:
         """Return the scope in which the variable of a sum over time stands for a step."""
         inner = Truth(self.facts, self.index, self.world, self.line, step, None)
-        inner.direct_of, inner.mode = self.direct_of, self.mode
+        inner.mode = self.mode
         return inner
 
     def name(self, name: Name, reading: Reading) -> Value:
         """Return the value that a name has here."""
+        key = (name, reading.rows, reading.inputs_as_rows)
+        value = self._known.get(key)
+        if value is None:
+            value = self._known[key] = self._name(name, reading)
+        return value
+
+    def _name(self, name: Name, reading: Reading) -> Value:
         gradient = self.vocabulary.differentiated(name)
         if gradient is not None:
             return self.gradient(*gradient, name, reading)
@@ -271,8 +278,6 @@ class Truth(Base):
         place = places[wanted]
         if carry:
             return self.oriented(self.carried(base, place, self.t if step is None else None), place, reading)
-        if self.direct_of == base:
-            return self.oriented(self.world.direct(place), place, reading)
         if step is None and self.t is not None and wanted is not None:
             return self.oriented(self.state(base, place), place, reading)
         if wanted is None and base in self.facts.assigned and self.world.nodes[place].is_parameter:
@@ -361,10 +366,5 @@ def sum_of_columns(value: Array, shape: tuple[int, ...]) -> Array:
         and value.shape[0] == shape[0]
         and value.shape[1] != 1
     ):
-        return value.sum(axis=1, keepdims=True)
+        return np.asarray(value.sum(axis=1, keepdims=True))
     return value
-
-
-def zero_like(values: Iterable[Array]) -> bool:
-    """Whether all entries of all arrays are zero, for which nothing can be tested."""
-    return all(not v.size or float(np.max(np.abs(v))) < 1e-300 for v in values)

@@ -389,13 +389,14 @@ def _insert_factor(tree: Expression, pool: Pool) -> Edits:
         mentioned = any(isinstance(p, Name) and p.text == name.text for f in factors for p in _leaves(f))
         cost = 2.0 - 0.2 * mentioned - 0.1 * (name.text in pool.used) + 0.1 * (name.step is not None)
         slope = Sum((Number(1), Power(name, Number(2))), (1, -1))
-        for extra, more in (
+        variants: tuple[tuple[Expression, float], ...] = (
             (name, 0.0),
             (Transpose(name), 0.1),
             (slope, 0.2),
             (Sum((Number(1), name), (1, -1)), 0.2),
             (Power(name, Number(2)), 0.4),
-        ):
+        )
+        for extra, more in variants:
             what = f"the factor {render(extra)}"
             yield Edit(Product((*factors, extra), (*operators, times)), cost + more, what, tree.span)
             yield Edit(Product((extra, *factors), (times, *operators)), cost + more + 0.01, what, tree.span)

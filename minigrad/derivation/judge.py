@@ -20,7 +20,6 @@ from .evaluate import (
     STRICT,
     EvaluationError,
     Reading,
-    Value,
     evaluate,
     functions_in,
     known_function,
@@ -967,8 +966,3 @@ def _factor(bad: Attempt, world: World) -> str:
     ):
         return "this is the transpose of the true value"
     return ""
-
-
-def value_at(scope: Truth, tree: Expression, reading: Reading) -> Value:
-    """Evaluate a side at a point (a name for `evaluate` that the definitions share)."""
-    return evaluate(tree, scope, reading)

@@ -400,7 +400,8 @@ def _with_derivatives(factors: list[Any], operators: list[str], span: Span) -> E
                 del operators[i]
                 continue
         if operators[i] == "/" and _is_differential(factors[i]):
-            below, at = factors[i + 1], None
+            below: Any = factors[i + 1]
+            at: Step | None = None
             wrappers: list[Any] = []  # dL/dh^T is the transpose of dL/dh, dL/dz[:4] its first rows
             while isinstance(below, Slice | Transpose):
                 wrappers.append(below)
@@ -458,18 +459,16 @@ def parse_line(text: str) -> list[Equation]:
             raise error.orig_exc from None
         raise NotationError(str(error.orig_exc)) from None
     except UnexpectedCharacters as error:
-        found = text[error.pos_in_stream]
+        at = error.pos_in_stream or 0
+        found = text[at]
         called = unicodedata.name(found, "a control character") if not found.isprintable() else f"`{found}`"
-        raise NotationError(f"{called} has no meaning here", error.pos_in_stream) from None
+        raise NotationError(f"{called} has no meaning here", at) from None
     except UnexpectedToken as error:
-        at = error.token.start_pos
-        if error.token.type == "$END" or at is None:
+        if error.token.type == "$END" or error.token.start_pos is None:
             raise NotationError("the line ends where a value should follow", len(text.rstrip())) from None
-        raise NotationError(
-            f"`{error.token}` does not fit here: {_expected(error.accepts or error.expected)}",
-            at,
-            max(1, len(error.token)),
-        ) from None
+        at = error.token.start_pos
+        why = f"`{error.token}` does not fit here: {_expected(error.accepts or error.expected)}"
+        raise NotationError(why, at, max(1, len(error.token))) from None
     except (LarkError, UnexpectedInput) as error:
         raise NotationError(str(error).splitlines()[0]) from None
 

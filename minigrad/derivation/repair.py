@@ -170,11 +170,12 @@ class Repairer:
 
         missing = {finding.kind} if finding.verdict == "undefined" and finding.kind else set()
         spent, size = 0, sum(1 for _ in walk(side))
+        styles = self._styles(side)
         for edit in self._candidates(side, pool, missing, target):
             spent += size + 2
             if spent > (BUDGET if size < 200 else BUDGET // 10):
                 break
-            if self._fits_at(probe, edit.tree, goals, target, line):
+            if self._fits_at(probe, edit.tree, goals, target, line, styles):
                 found.append((edit, whole(edit.tree)))
         for edit in self._missing_terms(side, pool, probe, goals, target, line):
             found.append((edit, whole(edit.tree)))
@@ -291,10 +292,18 @@ class Repairer:
                     return point
         return middle[0] if middle else None
 
-    def _fits_at(self, probe: Truth, tree: Expression, goals: list[Goal], target: Target, line: Line) -> bool:
+    def _fits_at(
+        self,
+        probe: Truth,
+        tree: Expression,
+        goals: list[Goal],
+        target: Target,
+        line: Line,
+        styles: list[Reading],
+    ) -> bool:
         before = self.judge.before(target, line)
         sign = -1 if line.equation and line.equation.operators[0] == "-=" else 1
-        for reading in self._styles(tree):
+        for reading in styles:
             for goal in goals:
                 trial = attempt(tree, reading, goal, [probe], before, quick=True, sign=sign)
                 if trial.fits:

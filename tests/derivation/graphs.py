@@ -88,7 +88,7 @@ def skip(steps: int = 4) -> mg.Node:
 
 
 def crossed(steps: int = 3) -> mg.Node:
-    """Two states that feed each other: neither carry can be assigned before the other without disturbing it."""
+    """Two states that feed each other: neither carry can be assigned without disturbing the other."""
     A, B = weight("A", 4, 4), weight("B", 4, 4)
     a, b = data("a", 4, 1, step=0), data("b", 4, 1, step=0)
     losses = []

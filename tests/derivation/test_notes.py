@@ -139,7 +139,8 @@ def test_prose_and_drawings_are_passed_over_and_listed():
     text = read(
         "\n".join(
             [
-                "Elman-RNN", "=========", ">---------+-[h].      ,[h]-'---+-->", "            {Wxh}", "             [x]",
+                "Elman-RNN", "=========", ">---------+-[h].      ,[h]-'---+-->",
+                "            {Wxh}", "             [x]",
                 "BPTT process for an RNN. This shows how to calculate gradients respect to Whh.",
                 "loss function at time step T = 2: L = L(y, y_true)",
                 "- I set batch_size = 8317 since data size is (8327, 1) so batch size is 8327 - seq_length",

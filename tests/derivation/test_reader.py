@@ -58,7 +58,8 @@ def test_lines_that_continue():
 
 def test_clauses_openings_and_endings():
     text = read(
-        "Thus, dL/dWhh = dL/dh2 ⋅ dh2/dWhh where dh2/dWhh = K;\ntensor f_1 = sigmoid(z_f_1);  # a gate\n1. do = p - y"
+        "Thus, dL/dWhh = dL/dh2 ⋅ dh2/dWhh where dh2/dWhh = K;\n"
+        "tensor f_1 = sigmoid(z_f_1);  # a gate\n1. do = p - y"
     )
     assert [render(line.equation) for line in text.equations] == [
         "dL/dWhh = dL/dh2 ⋅ dh2/dWhh", "dh2/dWhh = K", "f_1 = sigmoid(z_f_1)", "do = p - y",
@@ -68,7 +69,8 @@ def test_clauses_openings_and_endings():
 
 def test_headings_models_and_names():
     text = read(
-        "# model: lstm-many-to-one, 2 steps\nwhere f is fg, i is ig\nT = 2\ndo = p - y\nt = T..1\ndh = dz\nT = 1\ndc = c"
+        "# model: lstm-many-to-one, 2 steps\nwhere f is fg, i is ig\n"
+        "T = 2\ndo = p - y\nt = T..1\ndh = dz\nT = 1\ndc = c"
     )
     assert (text.model, text.steps, text.aliases) == ("lstm-many-to-one", 2, {"f": "fg", "i": "ig"})
     assert [line.section for line in text.equations] == ["2", None, "1"]
@@ -157,8 +159,8 @@ def test_any_text_is_read(text):
         assert line.kind in ("equation", "not-understood", "skipped")
 
 
-SCRAPS = ["do", "p", "dh", "h", "y", "Whh", "dL/dh2", "(", ")", "[", "]", "t-1", ":?", "^T", "²", "'", "+", "-", "*", "/", "⋅",
-          " = ", " += ", "1", "2", "tanh(", "concat({", "}", ",", " where ", "sum t from 1 to 2 ", " (t = 1)", "\n", " ", "`x`"]  # fmt: skip
+SCRAPS = "do p dh h y Whh dL/dh2 ( ) [ ] t-1 :? ^T ² ' + - * / ⋅ 1 2 tanh( concat({ } , `x`".split(" ")
+SCRAPS += [" = ", " += ", " where ", "sum t from 1 to 2 ", " (t = 1)", "\n", " "]
 
 
 @settings(max_examples=150, deadline=None)
@@ -194,8 +196,11 @@ def test_every_unicode_category():
 def test_encodings(tmp_path):
     text = "dh_pre = (1 - h²) * dh\n"
     for name, data in {
-        "utf8": text.encode(), "bom": b"\xef\xbb\xbf" + text.encode(), "utf16": text.encode("utf-16"), "latin": text.encode("latin-1"),
-    }.items():  # fmt: skip
+        "utf8": text.encode(),
+        "bom": b"\xef\xbb\xbf" + text.encode(),
+        "utf16": text.encode("utf-16"),
+        "latin": text.encode("latin-1"),
+    }.items():
         path = tmp_path / name
         path.write_bytes(data)
         (line,) = read(read_file(path)).equations
