@@ -17,6 +17,7 @@ from minigrad.sweep import (
     Gradient,
     ancestors,
     descendants,
+    nodes_of,
     recorded_sum,
     recorded_vjp,
     sweep,
@@ -132,11 +133,11 @@ def grad(
     >>> mg.grad(dx, x)
     array(18.)
     """
-    ends = [outputs] if isinstance(outputs, Node) else list(outputs)
+    ends = nodes_of(outputs, "grad: the outputs")
     if isinstance(inputs, Mapping):
         values = grad(ends, list(inputs.values()), grad_outputs, create_graph, allow_unused)
         return dict(zip(inputs, values, strict=True))
-    starts = [inputs] if isinstance(inputs, Node) else list(inputs)
+    starts = nodes_of(inputs, "grad: the inputs")
     for start in starts:
         if start.dtype.kind != "f":
             raise IntegerGradientError(

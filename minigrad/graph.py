@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from minigrad.errors import NameNotFoundError, nearest
 from minigrad.node import Node
-from minigrad.sweep import ancestors
+from minigrad.sweep import ancestors, nodes_of
 
 
 class Graph:
@@ -42,7 +42,7 @@ class Graph:
     """
 
     def __init__(self, outputs: Node | Sequence[Node]) -> None:
-        self.outputs = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
+        self.outputs = tuple(nodes_of(outputs, "Graph: the outputs"))
         self.nodes = tuple(ancestors(self.outputs))
         self.parameters: dict[str, Node] = {}
         for node in self.nodes:

@@ -21,7 +21,7 @@ import numpy as np
 from minigrad.errors import NotRollableError
 from minigrad.node import Node
 from minigrad.primitives.base import Primitive
-from minigrad.sweep import ancestors
+from minigrad.sweep import ancestors, nodes_of
 
 
 class Affine(NamedTuple):
@@ -249,7 +249,7 @@ def roll(outputs: Node | Sequence[Node]) -> Rolled:
       multiply[t] = multiply(w, h[t-1]) for t = 1..3
       h[t] = tanh(multiply[t]) for t = 1..3
     """
-    nodes = ancestors([outputs] if isinstance(outputs, Node) else list(outputs))
+    nodes = ancestors(nodes_of(outputs, "roll: the outputs"))
     steps = _effective_steps(nodes)
     _check_steps(nodes, steps)
     try:

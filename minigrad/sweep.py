@@ -12,13 +12,13 @@ ch. 3).  What differs is how that sum is formed:
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from minigrad import primitives as fn
-from minigrad.errors import AnomalyError
+from minigrad.errors import AnomalyError, UnsupportedError
 from minigrad.node import Array, Node, state
 from minigrad.primitives.base import PRIMITIVES
 
@@ -219,6 +219,15 @@ def recorded_sum(node: Node, addends: list[Node]) -> Node:
 
 
 # -- walking -----------------------------------------------------------------------------------------
+
+
+def nodes_of(given: object, what: str) -> list[Node]:
+    """Return one node or several as a list, or raise an error that says `what` was something else."""
+    nodes = list(given) if isinstance(given, Iterable) and not isinstance(given, Node) else [given]
+    for node in nodes:
+        if not isinstance(node, Node):
+            raise UnsupportedError(f"{what} are a node or a list of nodes, not {type(node).__name__}")
+    return nodes
 
 
 def ancestors(outputs: Sequence[Node]) -> list[Node]:

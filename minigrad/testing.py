@@ -10,7 +10,13 @@ import numpy as np
 
 from minigrad import primitives as fn
 from minigrad.autodiff import grad
-from minigrad.errors import AnomalyError, GradcheckError, IntegerGradientError, MinigradError
+from minigrad.errors import (
+    AnomalyError,
+    GradcheckError,
+    IntegerGradientError,
+    MinigradError,
+    UnsupportedError,
+)
 from minigrad.node import Array, Node, constant, parameter, state
 
 
@@ -67,6 +73,8 @@ def gradcheck(
     >>> mg.gradcheck(lambda x: mg.tanh(x) ** 2, np.linspace(-1, 1, 5), order=2)
     True
     """
+    if order < 1:
+        raise UnsupportedError(f"gradcheck: order is 1, 2 or more, not {order!r}")
     leaves = _leaves(inputs)
     out = function(*leaves)
     if not isinstance(out, Node):

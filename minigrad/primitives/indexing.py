@@ -202,6 +202,8 @@ def take(x: Operand, indices: Operand, axis: int = 0) -> Node:
     checked_indices("take", indices, x.shape[axis], x, axis)
     if not isinstance(indices, Node):
         indices = np.asarray(indices)
+        if not indices.size:
+            indices = indices.astype(np.intp)  # an empty list would be one of floats
     return apply(_TAKE, (x, indices), axis=axis)
 
 
@@ -289,6 +291,8 @@ def one_hot(indices: Operand, depth: int, axis: int = 0, dtype: Any = np.float64
 def checked_indices(what: str, indices: Operand, size: int, x: Node | Array | None, axis: int) -> None:
     """Raise unless `indices` are integers from 0 to `size` - 1; the error names the first that is not."""
     array = indices.value if isinstance(indices, Node) else np.asarray(indices)
+    if isinstance(indices, (list, tuple)) and not array.size:
+        return
     name = indices.label if isinstance(indices, Node) else "indices"
     if array.dtype.kind not in "iu":
         raise UnsupportedError(

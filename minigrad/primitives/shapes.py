@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from operator import index
 from typing import Any
 
 import numpy as np
 
 from minigrad import primitives as fn
-from minigrad.errors import AxisError, ShapeError
+from minigrad.errors import AxisError, ShapeError, UnsupportedError
 from minigrad.node import Array, Attributes, Node, Operand, checked_axis
 from minigrad.primitives.base import ATOM, POWER, apply, define, shown
 
@@ -32,7 +33,7 @@ def reshape(x: Operand, shape: int | Sequence[int]) -> Node:
     """
     if not isinstance(x, Node):
         x = np.asarray(x)
-    wanted = tuple(int(n) for n in (shape if isinstance(shape, (tuple, list)) else (shape,)))
+    wanted = _sizes(shape, "reshape")
     if -1 in wanted:
         known = int(np.prod([n for n in wanted if n != -1], dtype=int))
         if wanted.count(-1) > 1 or (known and x.size % known) or (not known and x.size):
@@ -130,15 +131,31 @@ _BROADCAST_TO = define(
 )
 
 
-def broadcast_to(x: Operand, shape: Sequence[int]) -> Node:
-    """Repeat `x` along axes of size 1, and along new axes in front, up to `shape`."""
-    wanted = tuple(shape)
+def broadcast_to(x: Operand, shape: int | Sequence[int]) -> Node:
+    """Repeat `x` along axes of size 1, and along new axes in front, up to `shape`.
+
+    Raises
+    ------
+    ShapeError
+        If another size than 1 would have to change.
+    """
+    wanted = _sizes(shape, "broadcast_to")
     if not isinstance(x, Node):
         return np.broadcast_to(x, wanted)  # type: ignore[return-value]
     try:
         return apply(_BROADCAST_TO, (x,), shape=wanted)
     except ShapeError:
         raise ShapeError(f"broadcast_to: {_shown(x)} cannot be broadcast to {wanted}") from None
+
+
+def _sizes(shape: int | Sequence[int], what: str) -> tuple[int, ...]:
+    """Return a shape as a tuple of Python integers."""
+    try:
+        if isinstance(shape, (tuple, list)) or np.ndim(shape):
+            return tuple([index(n) for n in shape])  # type: ignore[union-attr]
+        return (index(shape),)
+    except TypeError:
+        raise UnsupportedError(f"{what}: a shape is made of integers, not {shape!r}") from None
 
 
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:

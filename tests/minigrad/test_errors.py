@@ -217,3 +217,31 @@ def test_a_slip_in_a_whole_network_is_told_with_the_step():
     wrong = {"Whh": mg.parameter(np.ones((4, 7)))}
     with pytest.raises(errors.ShapeError, match=r"matmul: Whh \(4, 7\) @ h\[0\] \(4, 1\)"):
         elman(replaced=wrong)
+
+
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        lambda w: mg.grad(3.0, w),
+        lambda w: mg.grad(w * 2, 3.0),
+        lambda w: mg.grad(w * 2, [w, "w"]),
+        lambda w: mg.grad(w * 2, {"w": 1.0}),
+        lambda w: mg.Graph(3.0),
+        lambda w: mg.Graph([w, None]),
+        lambda w: mg.roll(np.ones(3)),
+        lambda w: mg.reshape(w, (1.0,)),
+        lambda w: mg.broadcast_to(w, "ab"),
+        lambda w: mg.gradcheck(mg.tanh, 0.5, order=0),
+    ],
+)
+def test_what_is_no_node_and_no_shape_is_refused_by_name(misuse):
+    with pytest.raises(errors.UnsupportedError, match="not "):
+        misuse(named((), "w"))
+
+
+def test_shapes_are_integers_of_any_kind():
+    x = named((4,), "x")
+    for shape in ((2, 2), [2, 2], np.array([2, 2]), (np.int64(2), -1)):
+        assert mg.reshape(x, shape).shape == (2, 2)
+    assert mg.reshape(x, 4).shape == mg.broadcast_to(named((), "s"), 4).shape == (4,)
+    assert mg.take(x, [], axis=0).shape == (0,)
