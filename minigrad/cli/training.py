@@ -19,7 +19,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from minigrad.cli.show import blas_threads, console, duration, heading, progress_bar, quote
+from minigrad.cli.show import blas_threads, console, duration, explain, heading, progress_bar, quote
 from minigrad.errors import MinigradError
 
 
@@ -301,7 +301,12 @@ def inspect(
             f"best held-out loss {best:.3f} bits per character"
         )
     heading(screen, "One time step")
-    screen.print(Text(_drawing(net, fold="step").text), soft_wrap=True)
+    characters = _drawing(net, fold="step").text
+    width = max(map(len, characters.splitlines()))
+    if screen.is_terminal and width > screen.width:
+        explain(screen, f"It takes {width} columns to draw; `--draw FILE.svg` draws it to a file.")
+    else:
+        screen.print(Text(characters), soft_wrap=True)
     heading(screen, "Parameters")
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
     table.add_column("name", style="bold", min_width=8, no_wrap=True)
