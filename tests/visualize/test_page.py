@@ -100,6 +100,21 @@ def test_pointing_at_a_line_lights_the_symbols_of_all_steps(browser):
     assert lit["lines"] and "do = p - y" in lit["lines"][0]
 
 
+@pytest.mark.browser
+@browser_needed
+def test_a_click_shows_the_numbers_of_the_step(browser):
+    browser.run(
+        'document.querySelector(\'#picture .value[data-name="h"][data-step="2"]\')'
+        ".dispatchEvent(new MouseEvent('click', {bubbles: true}))"
+    )
+    lit = (
+        "[...document.querySelectorAll('tr.lit')].filter(r => r.offsetParent).map(r => r.textContent.trim())"
+    )
+    rows = browser.run(lit)
+    assert len(rows) == 1 and rows[0].startswith("h[2]")
+    browser.press("Escape", 27)
+
+
 def _point_at(browser, selector):
     browser.point(1, 1)
     box = browser.run(

@@ -38,6 +38,15 @@
     else if (box.bottom > frame.bottom) panel.scrollTop += box.bottom - frame.bottom + 10;
   }
 
+  // Shows the numbers of the step of a symbol.
+  function goTo(item) {
+    const slider = document.getElementById("step");
+    const at = slider && item.dataset.step ? slider.dataset.steps.split(" ").indexOf(item.dataset.step) : -1;
+    if (at < 0 || Number(slider.value) === at) return;
+    slider.value = at;
+    slider.dispatchEvent(new Event("input"));
+  }
+
   function speak(item) {
     const others = [...document.querySelectorAll(".item.lit")].filter((other) => other !== item);
     const texts = others
@@ -57,6 +66,7 @@
     const item = itemAt(event.target);
     if (!item) return;
     pinned = pinned === item ? null : item;
+    goTo(item);
     light(pinned || item);
     speak(item);
   });
@@ -93,6 +103,7 @@
         event.preventDefault();
         const item = itemAt(event.target);
         pinned = pinned === item ? null : item;
+        goTo(item);
         light(item);
       }
     });
@@ -131,11 +142,15 @@
     values.reset();
     svg.classList.toggle("zoomed", zoom.checked);
     const ids = zoom.checked ? boxes[step] : undefined;
-    svg.setAttribute("viewBox", (ids && around(ids)) || svg.dataset.viewbox);
+    const box = (ids && around(ids)) || svg.dataset.viewbox;
+    svg.setAttribute("viewBox", box);
+    const [, , width, height] = box.split(" ").map(Number);
+    svg.style.aspectRatio = zoom.checked ? `${width} / ${height}` : "";
   }
 
   function around(ids) {
     svg.setAttribute("viewBox", svg.dataset.viewbox);
+    svg.style.aspectRatio = "";
     const box = svg.viewBox.baseVal;
     const frame = svg.getBoundingClientRect();
     const scale = Math.max(box.width / frame.width, box.height / frame.height);
