@@ -326,7 +326,7 @@ class Repairer:
         result: list[Suggestion] = []
         seen: set[str] = set()
         for edit, equation in sorted(found, key=lambda pair: pair[0].cost):
-            key = _canonical(equation)
+            key = _canonical(equation).replace("[t]", "")
             if key in seen:
                 continue
             seen.add(key)
@@ -481,8 +481,8 @@ def _canonical_tree(tree: Expression) -> str:
             return f"{_canonical_tree(tree.arguments[0])}²"
         case Call(function="transpose"):
             return f"{_canonical_tree(tree.arguments[0])}^T"
-        case Name(step=Step(base="t", offset=0)):
-            return f"{tree.text}t"
+        case Name(step=None) if tree.text[-1:] == "t" and len(tree.text) == 2:
+            return f"{tree.text[0]}[t]"  # ht, under a sum over t
         case TimeSum():
             return f"sum {tree.variable} {tree.first} {tree.last} {_canonical_tree(tree.body)}"
         case Prime():

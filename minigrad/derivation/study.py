@@ -19,7 +19,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -359,9 +359,8 @@ class Study:
                 self._slip(mutant, count)
                 if progress and count.slips % 100 == 0:
                     print(f"  {count.slips} slips", file=sys.stderr)
-        for mutant in self.rewritten():
-            if chosen.random() < part:
-                self._rewriting(mutant, count)
+        for mutant in self.rewritten(lambda: chosen.random() < part):
+            self._rewriting(mutant, count)
         return count
 
     def _slip(self, mutant: Mutant, count: Count) -> None:
@@ -407,8 +406,11 @@ class Study:
         if not report.ok:
             count.rejected.append(f"{render(mutant.equation)}    [{mutant.kind}]")
 
-    def rewritten(self) -> Iterator[Mutant]:
-        """Yield the text with one line rewritten, or one intermediate renamed, introduced or inlined."""
+    def rewritten(self, wanted: Callable[[], bool] = lambda: True) -> Iterator[Mutant]:
+        """Yield the text with one line rewritten, or one intermediate renamed, introduced or inlined.
+
+        `wanted` is asked before each.
+        """
         for index, place in enumerate(self.places):
             line = self.text.lines[place]
             equation = line.equation
@@ -422,7 +424,11 @@ class Study:
             seen = {render(equation)}
             for kind, side in rewritings(equation.sides[1]):
                 changed = Equation((equation.sides[0], side), equation.operators)
-                if render(changed) in seen or not self.same(index, line, equation.sides[1], side):
+                if (
+                    render(changed) in seen
+                    or not wanted()
+                    or not self.same(index, line, equation.sides[1], side)
+                ):
                     continue
                 seen.add(render(changed))
                 yield Mutant(
@@ -431,7 +437,7 @@ class Study:
                     parse_line(render(changed))[0],
                     self.with_line(place, parse_line(render(changed))[0]),
                 )
-            yield from self._restructured(index, place, line, equation)
+            yield from (m for m in self._restructured(index, place, line, equation) if wanted())
 
     def _restructured(self, index: int, place: int, line: Line, equation: Equation) -> Iterator[Mutant]:
         left, side = equation.sides

@@ -159,7 +159,36 @@ def test_any_text_is_read(text):
         assert line.kind in ("equation", "not-understood", "skipped")
 
 
-SCRAPS = "do p dh h y Whh dL/dh2 ( ) [ ] t-1 :? ^T ² ' + - * / ⋅ 1 2 tanh( concat({ } , `x`".split(" ")
+SCRAPS = [
+    "do",
+    "p",
+    "dh",
+    "h",
+    "y",
+    "Whh",
+    "dL/dh2",
+    "(",
+    ")",
+    "[",
+    "]",
+    "t-1",
+    ":?",
+    "^T",
+    "²",
+    "'",
+    "+",
+    "-",
+    "*",
+    "/",
+    "⋅",
+    "1",
+    "2",
+    "tanh(",
+    "concat({",
+    "}",
+    ",",
+    "`x`",
+]
 SCRAPS += [" = ", " += ", " where ", "sum t from 1 to 2 ", " (t = 1)", "\n", " "]
 
 
