@@ -223,7 +223,7 @@ def recorded_sum(node: Node, addends: list[Node]) -> Node:
 
 def nodes_of(given: object, what: str) -> list[Node]:
     """Return one node or several as a list, or raise an error that says `what` was something else."""
-    nodes = list(given) if isinstance(given, Iterable) and not isinstance(given, Node) else [given]
+    nodes: list[Any] = list(given) if isinstance(given, Iterable) and not isinstance(given, Node) else [given]
     for node in nodes:
         if not isinstance(node, Node):
             raise UnsupportedError(f"{what} are a node or a list of nodes, not {type(node).__name__}")

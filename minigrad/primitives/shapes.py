@@ -153,7 +153,7 @@ def _sizes(shape: int | Sequence[int], what: str) -> tuple[int, ...]:
     try:
         if isinstance(shape, (tuple, list)) or np.ndim(shape):
             return tuple([index(n) for n in shape])  # type: ignore[union-attr]
-        return (index(shape),)
+        return (index(shape),)  # type: ignore[arg-type]
     except TypeError:
         raise UnsupportedError(f"{what}: a shape is made of integers, not {shape!r}") from None
 
