@@ -363,8 +363,8 @@ def report(
     Examples
     --------
     >>> from minigrad.cli.model import load
-    >>> report(load("elman"), "do = p - y")
-    <report: Graph and gradients of L, 41 symbols, 10 derived equations, 1 line right, 0 not>
+    >>> report(load("elman"), "do = p - y").verdicts
+    '1 line right, 0 not'
     """
     made = Report(loss, derivation, title=title, name=name)
     if path is not None:

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.cli.model import load
-from tests.visualize.networks import gru
+from tests.visualize.networks import gru, peephole, stacked
 from visualize import draw
 from visualize.diagram import FOLD
+from visualize.drawing import DIRECTIONS
 from visualize.errors import DrawingError, RendererError, WouldOverwriteError
 from visualize.render import render
 from visualize.summary import gradients, summarize
@@ -94,13 +95,26 @@ def test_steps_stand_side_by_side_in_the_order_of_time():
     assert all(a[1] <= b[0] for a, b in itertools.pairwise(edges))
 
 
-def test_no_symbols_overlap_and_no_wire_runs_through_one():
-    drawing = draw(load("lstm", steps=3), direction="both")
+_PICTURES = [
+    *[(m, t, {"direction": d}) for m in ("elman", "lstm") for t in (2, 3, 50) for d in DIRECTIONS],
+    *[
+        (m, 3, o)
+        for m in ("elman", "lstm")
+        for o in ({"fold": "step"}, {"values": True, "direction": "both"})
+    ],
+    *[(m, 2, {"view": "primitive"}) for m in ("elman", "lstm", "gru")],
+    *[(m, 3, {}) for m in ("gru", "peephole", "stacked")],
+]
+
+
+@pytest.mark.parametrize(("model", "steps", "options"), _PICTURES)
+def test_no_symbols_overlap_and_no_wire_runs_through_one(model, steps, options):
+    networks = {"gru": gru, "peephole": peephole, "stacked": stacked}
+    loss = networks[model](steps) if model in networks else load(model, steps=steps)
+    drawing = draw(loss, **options)
     boxes = {key: _box(group) for key, group in _groups(drawing.svg, "symbol").items()}
-    keys = list(boxes)
-    for n, a in enumerate(keys):
-        for b in keys[n + 1 :]:
-            assert not _overlap(boxes[a], boxes[b])
+    for a, b in itertools.combinations(boxes, 2):
+        assert not _overlap(boxes[a], boxes[b])
     for group in _groups(drawing.svg, "wire").values():
         ends = {group.get("data-source"), group.get("data-target")}
         for x, y in _along(group):
