@@ -6,7 +6,7 @@ of note 002):
 
     many-to-many    an input and a loss at every step
     many-to-one     an input at every step, one read-out and one loss at the last
-    one-to-many     an input at the first step; after it, each output is the next input; a loss at every step
+    one-to-many     an input at the first step, `y[0]`; each output is the next input; a loss at every step
 
 Everything is recorded from what minigrad exports, in the notes' letters, with column vectors: a vector is
 `(features, batch)`, a layer `W @ x + b`. The first layer has the notes' names; the second adds `_ii` to them
@@ -448,4 +448,6 @@ class Recurrent(ABC):
             return inputs if value.ndim == 2 else mg.one_hot(inputs, self.inputs, axis=0)
         if value.ndim == 1:
             value = np.eye(self.inputs, dtype=self.dtype)[:, value]
-        return mg.constant(value.astype(self.dtype, copy=False), name=self.input_name, step=1)
+        # It stands where the output of a step before would: every step then reads y[t-1] (or p[t-1]).
+        name = "p" if self.fy == "softmax" else "y"
+        return mg.constant(value.astype(self.dtype, copy=False), name=name, step=0)
