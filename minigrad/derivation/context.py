@@ -221,6 +221,8 @@ class Truth(Base):
         super().__init__(facts, index, world, t, section)
         self.line = line
         self.mode = "immediate"
+        # The gradient that stands for its direct part on the right: dL/dh1 = dL/dh1 + dL/dh2 ⋅ dh2/dh1.
+        self.direct_of: tuple[str, Step | None] | None = None
         self._known: dict[tuple[Name, bool, bool], Value] = {}
 
     def at(self, variable: str, step: int) -> Truth:
@@ -276,6 +278,8 @@ class Truth(Base):
         if wanted not in places:
             return self.absent(base, wanted, name, reading)
         place = places[wanted]
+        if self.direct_of == (base, step) and not self.world.nodes[place].is_parameter:
+            return self.oriented(self.world.direct(place), place, reading)
         if carry:
             return self.oriented(self.carried(base, place, self.t if step is None else None), place, reading)
         if step is None and self.t is not None and wanted is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ from .syntax import (
 from .truth import World
 
 GOOD = ("right", "right-as")
+MOST_STEPS = 24
 BAD = ("wrong", "shape", "undefined", "not-understood")
 
 
@@ -379,7 +380,7 @@ class Judge:
         result = []
         for k, world in enumerate(self.worlds):
             if general:
-                steps = list(reversed(world.steps)) if section is None else [section]
+                steps = some(list(reversed(world.steps))) if section is None else [section]
                 result += [Truth(self.facts, k, world, index, t, section) for t in steps]
             else:
                 result.append(Truth(self.facts, k, world, index, None, section))
@@ -465,11 +466,24 @@ class Judge:
             return
         goals = self.goals(target, line, index, general)
         finding.nodes = self.labels(target, line, general)
+        if target.kind == "value" and self.is_given(target.base, target.step, index, line, general):
+            finding.verdict = "not-tested"
+            finding.reason = f"`{render(sides[0])}` is given and not computed; here it is drawn at random"
+            return
         best = self.solve(index, line, sides[1:], target, goals, general)
         failure = best[0].failure
         if target.kind == "value" and failure is not None and failure.name is not None:
             best = self._bound_to_leaf(failure.name, best, index, line, sides, target, goals, general)
         self._conclude(finding, best, sides, target, goals, index, line, general)
+
+    def is_given(self, base: str, step: Step | None, index: int, line: Line, general: bool) -> bool:
+        """Whether a value is data, a parameter or an initial state."""
+        places = self.vocabulary.steps_of(base)
+        for point in self.points(line, index, general)[:1]:
+            at = None if None in places else point.t if step is None else point.resolve_step(step, (0, 0))
+            place = places.get(at)
+            return place is not None and self.worlds[0].nodes[place].is_leaf
+        return False
 
     def before(self, target: Target, line: Line) -> Any:
         """Return what is added to where a line says ``+=`` of something that is no parameter."""
@@ -506,6 +520,10 @@ class Judge:
         sign = -1 if line.equation.operators and line.equation.operators[0] == "-=" else 1
         results: list[Attempt] = []
         self.forward = target.kind in ("value", "own")
+        if target.kind == "gradient" and not general and target.derivative is not None:
+            left = replace(target.derivative, span=(0, 0))
+            for point in points if any(left == p for s in sides for p in walk(s)) else ():
+                point.direct_of = target.base, target.step
         for side in sides:
             found = self._solve_side(side, goals, points, before, sign, allowed)
             results.append(found)
@@ -653,6 +671,12 @@ class Judge:
         if chain and reading.rows and not (reading.precedence or reading.association or reading.matrix):
             words = ""
             finding.matched = f"{finding.matched}, by the chain rule"
+        repeated = target.kind == "gradient" and not finding.general and target.derivative is not None
+        if repeated and any(target.derivative == p for s in sides[1:] for p in walk(s)):
+            assert target.derivative is not None
+            words = ", ".join(
+                filter(None, [words, f"{render(target.derivative)} on the right as its direct part"])
+            )
         exact = [loosened(side) if reading.precedence else side for side in sides]
         if finding.meaning.startswith("contribution ") and target.at is None and line.equation is not None:
             t = finding.meaning.split()[1]
@@ -910,6 +934,15 @@ class Judge:
         if finding.verdict not in GOOD and finding.verdict != "not-tested":
             meaning = self.expected_meaning(target.base, index)
         self.facts.assigned.setdefault(key, []).append(Assigned(index, self.section(line), meaning))
+
+
+def some(steps: list[int]) -> list[int]:
+    """Return all of a few steps; of many, both ends and some between (end to end, all are run)."""
+    if len(steps) <= MOST_STEPS:
+        return steps
+    third = MOST_STEPS // 3
+    middle = [third + k * (len(steps) - 2 * third) // third for k in range(third)]
+    return [*steps[:third], *(steps[k] for k in middle), *steps[-third:]]
 
 
 def _has_letters(finding: Finding) -> bool:

@@ -211,3 +211,22 @@ def test_the_message_as_a_student_sees_it():
     assert "as written: dL/dh1 = dL/dh2 ⋅ 1 - squared(h2) ⋅ Whh" in loose
     assert "right as:   dL/dh1 = dL/dh2 ⋅ (1 - squared(h2)) ⋅ Whh, gradients as" in loose
     assert max(map(len, loose.split("\n"))) <= 100
+
+
+def test_the_rule_for_a_loss_at_every_step_as_the_note_has_it():
+    """Note 002, line 44: dL/dh1 on the right is what h1 contributes to its own loss."""
+    finding = one("dL/dh1 = dL/dh1 + dL/dh2 ⋅ dh2/dh1", "rnn-many-to-many", 3)
+    assert finding.verdict == "right-as" and finding.reading == "dL/dh1 on the right as its direct part"
+    assert one("dL/dh1 = dL/dh1 + dL/dh3 ⋅ dh2/dh1", "rnn-many-to-many", 3).verdict == "wrong"
+
+
+def test_what_is_given_is_not_tested():
+    finding = one("h0 = 0", "rnn-many-to-one", 2)
+    assert finding.verdict == "not-tested" and "drawn at random" in finding.reason
+
+
+def test_long_sequences():
+    from minigrad.cli.model import load
+
+    report = check(source("elman"), load("elman", steps=60))
+    assert report.ok and len(report.lines[0].errors) == 24
