@@ -8,7 +8,7 @@ attempt, and in the end the staircase, which always has room.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from visualize.diagram import Diagram
 from visualize.errors import DrawingError, DrawingSyntaxError
@@ -21,6 +21,8 @@ from visualize.staircase import staircase
 
 # More symbols than this are no drawing that anyone follows on a terminal.
 MOST_SYMBOLS = 1500
+# Cells that the searches for wires may go through, and more for each symbol, before the staircase is drawn.
+EFFORT, EFFORT_EACH = 10_000, 150
 
 
 def _attempts() -> Iterator[Spacing]:
@@ -66,18 +68,27 @@ def draw_text(diagram: Diagram) -> str:
 
 def lay_out(diagram: Diagram) -> tuple[str, Layout, Router] | None:
     """Return the drawing with its layout and its wires, or None if these find no way."""
+    effort = Effort(EFFORT + EFFORT_EACH * len(diagram.symbols))
     for spacing in _attempts():
-        drawn = _drawn(diagram, spacing)
-        if drawn is not None:
+        drawn = _drawn(diagram, spacing, effort)
+        if drawn is not None or effort.left <= 0:
             return drawn
     return None
 
 
-def _drawn(diagram: Diagram, spacing: Spacing) -> tuple[str, Layout, Router] | None:
+@dataclass
+class Effort:
+    """How many cells the searches for wires may still go through; a tangle is not to take for ever."""
+
+    left: int
+
+
+def _drawn(diagram: Diagram, spacing: Spacing, effort: Effort) -> tuple[str, Layout, Router] | None:
     """Return the drawing with this much room, or None if there is no way for its wires."""
     layout = Arranger(diagram, spacing).arrange()
     first: list[int] = []
     for _ in range(4):
+        router = None
         try:
             router = Router(diagram, layout, first)
             router.route()
@@ -90,6 +101,10 @@ def _drawn(diagram: Diagram, spacing: Spacing) -> tuple[str, Layout, Router] | N
             return None
         else:
             return (text, layout, router) if parse(text).isomorphic(diagram) else None
+        finally:
+            effort.left -= router.visits if router is not None else 0
+        if effort.left <= 0:
+            return None
     return None
 
 

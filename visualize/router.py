@@ -51,6 +51,7 @@ class Router:
 
     def __init__(self, diagram: Diagram, layout: Layout, first: Sequence[int] = ()) -> None:
         self.diagram = diagram
+        self.visits = 0  # cells that the searches went through
         self.first = list(first)  # nets that found no way before, to be routed before the others
         self.layout = layout
         boxes = layout.boxes
@@ -289,9 +290,9 @@ class Router:
                 queue.append((price + far(cell), price, count, cell, way))
                 count += 1
         heapq.heapify(queue)
-        visits = 0
-        while queue and visits < MOST_VISITS:
-            visits += 1
+        most = self.visits + MOST_VISITS
+        while queue and self.visits < most:
+            self.visits += 1
             _, price, _, cell, way = heapq.heappop(queue)
             state = cell, way
             if price > best[state]:
