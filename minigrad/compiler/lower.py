@@ -14,7 +14,8 @@ import numpy as np
 from minigrad.compiler.ir import Program, Value, constant
 from minigrad.errors import NotRollableError
 from minigrad.node import Node
-from minigrad.roll import Affine, Family, Operand, Rolled, Span, roll
+from minigrad.roll import roll
+from minigrad.rolled import Affine, Family, Operand, Rolled, Span
 
 
 def lower(

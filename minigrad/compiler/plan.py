@@ -71,6 +71,8 @@ class Plan:
         self.parameters: list[tuple[Node, Array]] = []
         self.inputs: dict[int, Array] = {}
         self.constant_parts: list[tuple[Value, Value, int]] = []
+        self.moved: set[int] = set()  # owners of memory that is read at other steps than its own
+        self.replaced: set[int] = set()
         self.bytes = 0
         self.sizes: dict[str, int] = {}
         self._bind_parameters()
@@ -244,7 +246,10 @@ class Plan:
             block = None
             if key not in fixed:
                 block = self._written_over(owner, blocks, last, now, single[key], nbytes)
+                if block is None and self.items[now].direction and not single[key]:
+                    block = self._used_up(owner, owners, blocks, first, last, single)
                 if block is not None:
+                    # It passes from one value to the other.
                     ends[now] = [b for b in ends[now] if b is not block]
                 else:
                     block = _best(free, nbytes)
@@ -280,6 +285,50 @@ class Plan:
             return block
         return None
 
+    def _used_up(
+        self,
+        owner: Value,
+        owners: dict[int, Value],
+        blocks: dict[int, Array],
+        first: dict[int, int],
+        last: dict[int, int],
+        single: dict[int, bool],
+    ) -> Array | None:
+        """Return the stack of a value whose step has been read for the last time when this one's is written.
+
+        Both have as many bytes a step, and the same steps: the loop writes one over the other as it goes.
+        """
+        key = id(owner)
+        now = self.index[key]
+        values = self.items[now].values
+        if key in self.extent or key in self.moved or first[key] != now:
+            return None
+        # Whatever is computed in the owner's memory is written no earlier than the first of it.
+        written = min(i for i, v in enumerate(values) if self._owner(v, owners) == key)
+        for other, block in blocks.items():
+            x = owners[other]
+            same = x.span == owner.span and x.size * x.dtype.itemsize == owner.size * owner.dtype.itemsize
+            if not same or last[other] != now or first[other] >= now or single[other]:
+                continue
+            if other in self.extent or other in self.moved or other in self.replaced:
+                continue
+            readers = [i for i, v in enumerate(values) for y in v.inputs if self._owner(y, owners) == other]
+            if readers and max(readers) < written:
+                self.replaced.add(other)
+                return block
+        return None
+
+    def _owner(self, value: Value, owners: dict[int, Value]) -> int | None:
+        """Return the id of the value in whose memory another one lives."""
+        while id(value) not in owners:
+            if id(value) in self.home:
+                value = self.home[id(value)][0]
+            elif self.is_view(value) and value.inputs:
+                value = value.inputs[0]
+            else:
+                return None
+        return id(value)
+
     def _lay_out(self, owner: Value, memory: Array, slots: int, low: int, high: int, single: bool) -> None:
         key = id(owner)
         shape = owner.shape[::-1] if _as_rows(owner) else owner.shape
@@ -305,46 +354,38 @@ class Plan:
             for key, v in owners.items()
         }
 
-        def owner_of(value: Value) -> int | None:
-            while id(value) not in owners:
-                if id(value) in self.home:
-                    value = self.home[id(value)][0]
-                elif self.is_view(value) and value.inputs:
-                    value = value.inputs[0]
-                else:
-                    return None
-            return id(value)
-
         for value in self.values:
             here = self.index[id(value)]
-            home = owner_of(value)
+            home = self._owner(value, owners)
             if home is not None:
                 first[home] = min(first[home], here)
                 last[home] = max(last[home], here)
                 if self.items[here].direction == 0 or here != self.index[home]:
                     single[home] = False
             for x in value.inputs:
-                key = owner_of(x)
+                key = self._owner(x, owners)
                 if key is None:
                     continue
                 last[key] = max(last[key], here)
                 moved = value.op == "window" and value.attributes["offset"] != 0
+                if moved:
+                    self.moved.add(key)
                 if here != self.index[key] or moved:
                     single[key] = False
             if value.op == "frames":
                 for x in value.inputs:
-                    key = owner_of(x)
+                    key = self._owner(x, owners)
                     if key is not None:
                         last[key] = len(self.items)
         for value in self.program.outputs:
-            key = owner_of(value)
+            key = self._owner(value, owners)
             if key is not None:
                 last[key] = len(self.items)
                 single[key] = False
         # A window's boundary is written before its loop: its stack must be there by then.
         for value in self.values:
             if value.op == "window" and len(value.inputs) > 1 and id(value) not in self.copied_windows:
-                key = owner_of(value.inputs[0])
+                key = self._owner(value.inputs[0], owners)
                 if key is not None:
                     first[key] = min(first[key], self.index[id(value)])
         return first, last, single

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from minigrad import autodiff
 from minigrad.errors import NotScalarError, UnsupportedError
-from minigrad.node import Array, Node, constant, step, tracing
+from minigrad.node import Array, Node, constant, state, step, tracing
+
+# Values of at most so many entries are not worth forgetting.
+_KEPT = 16
 
 
 class Trace:
@@ -32,8 +36,7 @@ class Trace:
         self.arrays: list[Array] = []
         called = getattr(function, "__name__", type(function).__name__)
         who = f"mg.compile({called})"
-        # Under tracing products are not carried out, so what is computed from them means nothing.
-        with tracing(who), step(None), np.errstate(all="ignore"):
+        with _shapes_only(who):
             nodes = [self._node(x) for x in arguments]
             result = function(*nodes)
         self.single = isinstance(result, Node)
@@ -57,7 +60,7 @@ class Trace:
                     f"{who}: gradients are those of a scalar loss, and the function returned {shape}; "
                     "sum it with mg.sum or mg.accumulate"
                 )
-            with tracing(who), step(None), np.errstate(all="ignore"):
+            with _shapes_only(who):
                 gradients = autodiff.grad(found[0], list(parameters), create_graph=True)
             self.outputs = [found[0], *gradients]
 
@@ -68,6 +71,32 @@ class Trace:
         self.inputs[node.serial] = len(self.arrays)
         self.arrays.append(node.value)
         return node
+
+
+@contextmanager
+def _shapes_only(who: str) -> Iterator[None]:
+    """Record shapes and no values: nobody may ask for them, products are not carried out, and none is kept.
+
+    So recording takes little memory however large the model is; what is computed meanwhile means nothing.
+    """
+    before = state.observer
+    state.observer = _Forgetful()
+    try:
+        with tracing(who), step(None), np.errstate(all="ignore"):
+            yield
+    finally:
+        state.observer = before
+
+
+class _Forgetful:
+    """An observer that leaves of each value its shape and dtype."""
+
+    def __call__(self, node: Node) -> None:
+        if node.value.size > _KEPT:
+            node.value = np.broadcast_to(np.ones((), node.value.dtype), node.value.shape)
+
+    def gradient(self, node: Node, users: Sequence[Node], g: Array) -> None:
+        """Gradients are looked at as the nodes that they are recorded as."""
 
 
 def flattened(arguments: Sequence[Any]) -> list[Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from typing import Any
 
@@ -291,9 +292,7 @@ def build(plan: dict[str, Any], parameters: dict[str, mg.Node], x: mg.Node, h0: 
     return mg.accumulate(*losses, *touched)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(recurrences(), st.booleans())
-def test_random_recurrent_graphs(plan: dict[str, Any], fold: bool) -> None:
+def check_random(plan: dict[str, Any], without: tuple[str, ...] = ()) -> None:
     rng = np.random.default_rng(plan["seed"])
     n, columns = 4, plan["columns"]
     parameters = {f"W{k}": mg.parameter(0.6 * rng.standard_normal((n, n)), name=f"W{k}") for k in range(3)}
@@ -304,6 +303,51 @@ def test_random_recurrent_graphs(plan: dict[str, Any], fold: bool) -> None:
     def loss(x: mg.Node, h0: mg.Node) -> mg.Node:
         return build(plan, parameters, x, h0)
 
-    step = mg.compile(loss, parameters, without=() if fold else ("fold",))
+    step = mg.compile(loss, parameters, without=without)
     assert_equal(step, loss, parameters, x, h0, tolerance=1e-11)
     assert_equal(step, loss, parameters, 0.5 * x, -h0, tolerance=1e-11)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(recurrences())
+def test_random_recurrent_graphs(plan: dict[str, Any]) -> None:
+    check_random(plan)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(recurrences(), st.sets(st.sampled_from([*PASSES, "fold"])))
+def test_random_graphs_without_some_of_the_rewrites(plan: dict[str, Any], without: set[str]) -> None:
+    check_random(plan, tuple(without))
+
+
+@pytest.fixture(scope="module")
+def everything_is_large() -> Any:
+    """Treat every value as one that is computed in the loop that reads it, and laid out there."""
+    schedule: Any = importlib.import_module("minigrad.compiler.schedule")
+    before = schedule._LARGE, schedule._COPY_AT_ONCE
+    schedule._LARGE = schedule._COPY_AT_ONCE = 1
+    yield
+    schedule._LARGE, schedule._COPY_AT_ONCE = before
+
+
+@pytest.mark.usefixtures("everything_is_large")
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(recurrences())
+def test_random_graphs_with_large_values(plan: dict[str, Any]) -> None:
+    check_random(plan)
+
+
+@pytest.mark.usefixtures("everything_is_large")
+@pytest.mark.parametrize("kind", ["elman", "lstm"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_models_with_large_values(kind: str, layers: int) -> None:
+    net = network(kind, embedding=3, layers=layers)
+    rng = np.random.default_rng(0)
+    tokens, targets = rng.integers(0, 5, (2, 7, 3))
+
+    def loss(x: mg.Node, y: mg.Node) -> mg.Node:
+        return net(x, y).loss
+
+    step = mg.compile(loss, net.parameters)
+    for _ in range(2):
+        assert_equal(step, loss, net.parameters, tokens, targets, tolerance=1e-12)
