@@ -89,10 +89,20 @@ class Drawing:
     def text(self) -> str:
         """The drawing in characters, which `visualize.parse` reads back.
 
-        It is the drawing that a person makes: it ends at the predictions.
+        It is the drawing that a person makes: it ends at the predictions, and shows the values' way only.
+
+        Raises
+        ------
+        DrawingError
+            If the direction is another, or numbers are asked for.
         """
         from visualize.characters import draw_text
 
+        if self.direction != "forward" or self.values:
+            raise DrawingError(
+                "a drawing in characters shows how values flow, without numbers; for the gradients write an "
+                "SVG (--direction backward -o gradients.svg), for numbers too (--values -o numbers.svg)"
+            )
         diagram = folded(view_of(self.outputs, self.view), self.fold)
         return draw_text(diagram)
 

@@ -267,13 +267,14 @@ def test_hostile_names_come_out_as_text_in_every_format(name, dot, monkeypatch, 
         y = mg.tanh(W @ x + mg.parameter(np.ones((2, 1)), name=name)).named(name)
     for values in (False, True):
         drawing = draw(y, values=values, direction="both", title=name)
+        plain = draw(y).text
         root = ET.fromstring(drawing.svg)  # well-formed
         assert not [e for e in root.iter() if e.tag.endswith(("script", "}b", "image"))]
         assert len(_groups(drawing.svg, "symbol")) == 4
-    assert len(drawing.text.splitlines()) == 1
+    assert len(plain.splitlines()) == 1
     from visualize import parse
 
-    assert len(parse(drawing.text).symbols) == 4
+    assert len(parse(plain).symbols) == 4
     for form in ("svg", "dot", "txt", *(("png", "pdf") if dot else ())):
         assert draw(y, tmp_path / f"picture.{form}").save(tmp_path / f"picture.{form}").stat().st_size > 0
 
@@ -342,6 +343,24 @@ def test_ten_thousand_nodes_offer_to_fold():
     folded = draw(loss, view="primitive")
     assert len(folded.diagram.symbols) < 300
     assert "… ×397" in folded.svg
+
+
+def test_characters_show_the_way_of_the_values_only():
+    loss = load("elman", steps=1)
+    for options in ({"direction": "backward"}, {"direction": "both"}, {"values": True}):
+        with pytest.raises(DrawingError, match="SVG"):
+            draw(loss, **options).text
+
+
+def test_the_recorded_gradient_is_a_graph_like_any_other():
+    loss = load("elman", steps=2)
+    gradient = mg.grad(loss, mg.Graph(loss)["Whh"], create_graph=True)
+    drawing = draw(gradient, fold="never")
+    assert {"dh", "dh_pre", "dWhh"} <= {s.text for s in drawing.diagram.symbols}
+    from visualize import parse
+
+    assert parse(drawing.text).symbols
+    ET.fromstring(drawing.svg)
 
 
 def test_a_drawing_shows_itself_in_a_notebook():
