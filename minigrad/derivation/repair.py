@@ -8,6 +8,7 @@ products of two names.
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from .judge import Finding, Judge, Suggestion, Target
 
 MOST = 6  # suggestions shown
+SPREAD = 0.8  # how much dearer than the cheapest repair a repair may be to be shown
 BUDGET = 150_000  # parts of trees that are evaluated for one line; an LSTM's line takes some 20,000
 
 
@@ -144,7 +146,6 @@ class Repairer:
         equation = line.equation
         if len(equation.sides) < 2:
             return []
-        found: list[tuple[Edit, Equation]] = []
         left = equation.sides[0]
         target = self.judge.target(left)
         position = len(equation.sides) - 1
@@ -169,17 +170,29 @@ class Repairer:
             return Equation(tuple(sides), equation.operators)
 
         missing = {finding.kind} if finding.verdict == "undefined" and finding.kind else set()
-        spent, size = 0, sum(1 for _ in walk(side))
         styles = self._styles(side)
-        for edit in self._candidates(side, pool, missing, target):
-            spent += size + 2
-            if spent > (BUDGET if size < 200 else BUDGET // 10):
+        candidates = self._affordable(self._candidates(side, pool, missing, target), side)
+        candidates.sort(key=lambda edit: edit.cost)
+        result: list[Suggestion] = []
+        rest = iter(candidates)
+        while not result:
+            # What costs much more than the cheapest edit that fits is not shown, and not tried.
+            hits: list[tuple[Edit, Equation]] = []
+            edit = None
+            for edit in rest:
+                if hits and edit.cost > hits[0][0].cost + SPREAD:
+                    break
+                if self._fits_at(probe, edit.tree, goals, target, line, styles):
+                    hits.append((edit, whole(edit.tree)))
+            else:
+                edit = None
+            result = self._confirmed(index, line, hits, general)
+            if edit is None:
                 break
-            if self._fits_at(probe, edit.tree, goals, target, line, styles):
-                found.append((edit, whole(edit.tree)))
-        for edit in self._missing_terms(side, pool, probe, goals, target, line):
-            found.append((edit, whole(edit.tree)))
-        result = self._confirmed(index, line, found, general)
+            rest = itertools.chain([edit], rest)
+        if not result or min(s.cost for s in result) > 1.2:
+            terms = self._missing_terms(side, pool, probe, goals, target, line)
+            result += self._confirmed(index, line, [(edit, whole(edit.tree)) for edit in terms], general)
         if equation.operators == ("=",) or equation.operators == ("+=",):
             other = "+=" if equation.operators == ("=",) else "="
             changed = Equation(equation.sides, (other,))
@@ -212,6 +225,12 @@ class Repairer:
                 yield self._renamed(side, word, Name(close), 0.9 + (1 - likeness(close, word)))
             return
         yield from edits(side, pool)
+
+    def _affordable(self, candidates: Iterator[Edit], side: Expression) -> list[Edit]:
+        """Return the candidates, of a very long line only so many as can be tried in a second or two."""
+        size = sum(1 for _ in walk(side)) + 2
+        budget = BUDGET if size < 200 else BUDGET // 10
+        return list(itertools.islice(candidates, max(50, budget // size)))
 
     def _renamed(self, side: Expression, word: str, name: Name, cost: float) -> Edit:
         place = next((p.span for p in walk(side) if isinstance(p, Name) and p.text == word), side.span)
@@ -409,7 +428,7 @@ def _best(suggestions: list[Suggestion]) -> list[Suggestion]:
     seen: set[str] = set()
     for suggestion in sorted(suggestions, key=lambda s: s.cost):
         key = _canonical(suggestion.equation) if suggestion.equation is not None else suggestion.text
-        if key in seen or (result and suggestion.cost > result[0].cost + 0.8):
+        if key in seen or (result and suggestion.cost > result[0].cost + SPREAD):
             continue
         seen.add(key)
         result.append(suggestion)
