@@ -69,7 +69,8 @@ from minigrad.primitives import (
     tanh,
     where,
 )
-from minigrad.roll import Rolled, roll
+from minigrad.roll import roll
+from minigrad.rolled import Rolled
 
 __version__ = "0.1.0"
 

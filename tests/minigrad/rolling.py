@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.roll import Affine, Rolled, Span
+from minigrad.rolled import Affine, Rolled, Span
 
 
 def assert_true_of_every_node(rolled: Rolled, outputs: Any) -> None:

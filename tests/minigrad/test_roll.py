@@ -5,7 +5,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import errors
-from minigrad.roll import Affine, Span
+from minigrad.rolled import Affine, Span
 from tests.minigrad.networks import elman, lstm
 from tests.minigrad.rolling import assert_true_of_every_node, with_gradients
 
