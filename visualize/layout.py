@@ -125,21 +125,20 @@ class Arranger:
             end = before[end]
         return [chain[::-1]]
 
-    def _steps(self) -> dict[int, int]:
-        """Give every symbol a time; what has none stands with what it feeds, or after what feeds it."""
-        of: dict[int, int | None] = {s.id: s.step for s in self.diagram.symbols}
+    def _steps(self) -> dict[int, float]:
+        """Give every symbol a time; what has none stands with what it feeds, or after what feeds it.
+
+        Folded steps have a time of their own, between those that are drawn.
+        """
+        of: dict[int, float | None] = {s.id: s.step for s in self.diagram.symbols}
         for i in self.diagram.order:
-            if of[i] is None or not self.into[i]:
-                continue
-        for i in self.diagram.order:
-            if of[i] is None:
-                before = [of[j] for j in self.into[i] if of[j] is not None]
-                if before:
-                    of[i] = max(before)  # type: ignore[type-var]
+            before = [step for j in self.into[i] if (step := of[j]) is not None]
+            if of[i] is None and before:
+                of[i] = max(before) + (0.5 if self.diagram.symbols[i].kind == FOLD else 0)
         for i in reversed(self.diagram.order):
+            after = [step for j in self.out[i] if (step := of[j]) is not None]
             if of[i] is None:
-                after = [of[j] for j in self.out[i] if of[j] is not None]
-                of[i] = min(after) if after else 0  # type: ignore[type-var]
+                of[i] = min(after, default=0)
         return {i: step or 0 for i, step in of.items()}
 
     # -- strands -------------------------------------------------------------------------------------
@@ -359,7 +358,7 @@ class Arranger:
         skyline: dict[int, int] = defaultdict(lambda: -1)  # row -> last column taken
         edge = 0  # where the present step begins
         furthest = -1
-        step: int | None = None
+        step: float | None = None
         for group in self.groups.in_order():
             now = self.step[group[0]]
             if step is not None and now != step:

@@ -206,7 +206,10 @@ class Report:
     def _rows(self) -> list[_Values]:
         named = [n for n in mg.Graph(self.loss).nodes if n.name]
         steps = [n.step for n in named if n.step is not None]
-        kept = set(sorted(set(steps))[:MOST_STEPS])
+        ordered = sorted(set(steps))
+        if len(ordered) > MOST_STEPS:  # those at both ends, as the drawing has them
+            ordered = ordered[: MOST_STEPS // 2] + ordered[-MOST_STEPS // 2 :]
+        kept = set(ordered)
         named = [n for n in named if n.step is None or n.step in kept]
         back = gradients([self.loss], named)
         return [
