@@ -217,6 +217,12 @@ class Diagram:
 
         return draw_text(self)
 
+    def _repr_svg_(self) -> str | None:
+        from visualize.dot import Numbers
+        from visualize.plate import plate
+
+        return plate(self, Numbers(), "A diagram")
+
     def __str__(self) -> str:
         return "\n".join(
             f"{self.symbols[w.source].written} -> {self.symbols[w.target].written}"

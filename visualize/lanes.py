@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from visualize.diagram import CARRY, FOLD, Diagram
+from visualize.diagram import CARRY, FOLD, VALUE, Diagram
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,15 @@ def lanes(diagram: Diagram) -> list[Lane]:
         for source in sources:
             for i in _chain(diagram, source, name, taken | set(symbols)):
                 symbols.setdefault(i)
-        taken.update(symbols)
-        found.append(Lane(name, tuple(symbols)))
+        line = []
+        for i in symbols:
+            # An arrow through which a state enters the drawing stands before it.
+            value = diagram.symbols[i].kind == VALUE
+            arrows = [s.id for s in diagram.inputs(i) if s.kind == CARRY and value]
+            line += [j for j in arrows if j not in symbols and j not in taken]
+            line.append(i)
+        taken.update(line)
+        found.append(Lane(name, tuple(line)))
     return found
 
 
@@ -83,7 +90,7 @@ def _chain(diagram: Diagram, source: int, name: str, taken: set[int]) -> list[in
             previous[target] = i
             symbol = diagram.symbols[target]
             if symbol.kind in (FOLD, CARRY) or (
-                symbol.text == name and diagram.inputs(symbol) and symbol.kind == "value"
+                symbol.text == name and diagram.inputs(symbol) and symbol.kind == VALUE
             ):
                 goal = target
                 break

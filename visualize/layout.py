@@ -439,7 +439,8 @@ class Arranger:
                 other = boxes[j]
                 if other.first <= box.last and box.first <= other.last:
                     pair = (i, j) if j in self.out[i] else (j, i)
-                    if pair[1] in self.out[pair[0]]:
+                    arrow = CARRY in (self.diagram.symbols[i].kind, self.diagram.symbols[j].kind)
+                    if pair[1] in self.out[pair[0]] and not arrow:
                         self.touching.add(pair)
 
 

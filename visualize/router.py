@@ -231,7 +231,7 @@ class Router:
         symbol = self.diagram.symbols[net.source]
         has_left = any(self.inputs.get((net.source, p)) == "left" for p in range(3))
         for side in ("right", "top", "bottom"):
-            if side in self.taken[net.source]:
+            if side in self.taken[net.source] or (symbol.kind == CARRY and side != "right"):
                 continue
             if net.sides and side not in net.sides and symbol.kind in (OPERATION, JOIN):
                 continue
