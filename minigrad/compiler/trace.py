@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -37,7 +38,8 @@ class Trace:
         called = getattr(function, "__name__", type(function).__name__)
         who = f"mg.compile({called})"
         with _shapes_only(who):
-            nodes = [self._node(x) for x in arguments]
+            names = _argument_names(function, len(arguments))
+            nodes = [self._node(x, name) for x, name in zip(arguments, names, strict=True)]
             result = function(*nodes)
         self.single = isinstance(result, Node)
         found = (
@@ -64,13 +66,26 @@ class Trace:
                 gradients = autodiff.grad(found[0], list(parameters), create_graph=True)
             self.outputs = [found[0], *gradients]
 
-    def _node(self, argument: Any) -> Any:
+    def _node(self, argument: Any, name: str) -> Any:
         if isinstance(argument, (list, tuple)):
-            return type(argument)(self._node(x) for x in argument)
-        node = constant(np.array(argument.value if isinstance(argument, Node) else argument))
+            return type(argument)(self._node(x, f"{name}_{i}") for i, x in enumerate(argument, 1))
+        node = constant(np.array(argument.value if isinstance(argument, Node) else argument), name=name)
         self.inputs[node.serial] = len(self.arrays)
         self.arrays.append(node.value)
         return node
+
+
+def _argument_names(function: Callable[..., Any], count: int) -> list[str]:
+    """Return what the function calls its arguments: so they are called in the program, too."""
+    try:
+        names = [
+            p.name
+            for p in inspect.signature(function).parameters.values()
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+    except (TypeError, ValueError):  # some callables have no signature
+        names = []
+    return (names + [f"input_{i}" for i in range(len(names) + 1, count + 1)])[:count]
 
 
 @contextmanager

@@ -19,7 +19,7 @@ def _matmul(a: Array, b: Array) -> Array:
 
 
 def _of_that_shape(a: Array, b: Array) -> Array:
-    """Return ones in the shape of the product: under tracing nobody asks for values, and products are dear."""
+    """Return ones in the shape of the product: under tracing nobody asks for values, and these are dear."""
     if a.shape[-1] != b.shape[-2]:
         raise ValueError(f"inner sizes {a.shape[-1]} and {b.shape[-2]} differ")
     shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])

@@ -117,6 +117,7 @@ def test_the_initial_state_is_an_input(kind: str) -> None:
     step = mg.compile(loss, net.parameters)
     for _ in range(2):
         assert_equal(step, loss, net.parameters, tokens, targets, *states, tolerance=1e-12)
+        assert step.program(tokens, targets, *states).unrolled is None
         states = rng.standard_normal((2, 4, 2))
 
 
