@@ -84,7 +84,7 @@ def define(
         finding.matched, finding.error = _called(judge, match, ""), 0.0
         finding.nodes = [judge.worlds[0].nodes[i].label for i in match.values()]
         return
-    _keep(judge, base if not general else name, index, values, adding)
+    _keep(judge, base if not general else name, index, values, adding, sides[-1])
     if match is not None:
         finding.verdict = "right-as" if finding.reading else "right"
         finding.matched, finding.error = _called(judge, match, "gradient of "), 0.0
@@ -214,8 +214,13 @@ def _called(judge: Judge, match: dict[int | None, int], prefix: str) -> str:
     return f"{prefix}{called}" if prefix else f"value of {called}"
 
 
-def _keep(judge: Judge, name: str, index: int, values: Values, adding: bool) -> None:
+def _keep(judge: Judge, name: str, index: int, values: Values, adding: bool, side: Expression) -> None:
     facts = judge.facts
+    for (k, t), value in values.items():
+        before = facts.own.get((k, name, t)) if adding else None
+        if before is not None and before.array.shape != value.array.shape:
+            was, found = (" x ".join(map(str, x.array.shape)) for x in (before, value))
+            raise EvaluationError("shape", f"`{name}` is {was} so far, and {found} is added to it", side.span)
     judge.vocabulary.define(name)
     if any(t is not None for _, t in values):
         judge.vocabulary.own_general.add(name)

@@ -250,7 +250,7 @@ class Repairer:
             if not reading.is_strict:
                 continue
             for goal in goals:
-                truth = goal.truth(probe)
+                truth = _truth(goal, probe)
                 if truth is None:
                     continue
                 try:
@@ -303,10 +303,7 @@ class Repairer:
         middle = sorted(points, key=lambda p: abs((p.t or 0) - (p.world.first + p.world.last) / 2))
         for point in middle:
             for goal in goals:
-                try:
-                    truth = goal.truth(point)
-                except EvaluationError:
-                    continue
+                truth = _truth(goal, point)
                 if truth is not None and truth.size and np.any(truth):
                     return point
         return middle[0] if middle else None
@@ -450,6 +447,14 @@ def _terms_of(side: Expression) -> tuple[tuple[Expression, ...], tuple[int, ...]
     if isinstance(side, Negative):
         return (side.operand,), (-1,)
     return (side,), (1,)
+
+
+def _truth(goal: Goal, point: Truth) -> Array | None:
+    """Return the true array of a meaning; None where the left side has none (a step that is not there)."""
+    try:
+        return goal.truth(point)
+    except EvaluationError:
+        return None
 
 
 def _near(a: Array, b: Array, scale: Array) -> bool:
