@@ -11,7 +11,7 @@ from __future__ import annotations
 import html
 import itertools
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -389,61 +389,3 @@ def _legend(kinds: set[str], direction: str, carries: bool) -> str:
         '<<font point-size="9"><table border="0" cellborder="0" cellspacing="6" cellpadding="2">'
         f"<tr>{''.join(cells)}</tr></table></font>>"
     )
-
-
-def tooltips(diagram: Diagram, numbers: Numbers) -> tuple[dict[str, str], dict[str, str]]:
-    """Return what each symbol and each wire says when pointed at, by id."""
-    of_symbols = {symbol_id(s): _tooltip(s, numbers) for s in diagram.symbols}
-    of_wires = {}
-    for number, wire in enumerate(diagram.wires):
-        source, target = diagram.symbols[wire.source], diagram.symbols[wire.target]
-        head = f"{_named(source)} → {_named(target)}"
-        tail = _tooltip(source, numbers, head=False)
-        of_wires[wire_id(number)] = f"{head}\n{tail}" if tail else head
-        if has_gradient(source):
-            of_wires[wire_id(number)] += f"\nback along it: part of d{_named(source)}"
-    return of_symbols, of_wires
-
-
-def _named(symbol: Symbol) -> str:
-    return " ".join(shown_text(line, 200) for line in symbol.label.split("\n"))
-
-
-def _tooltip(symbol: Symbol, numbers: Numbers, head: bool = True) -> str:
-    lines: list[str] = []
-    if head:
-        lines.append(_named(symbol) if symbol.kind != PRODUCT else f"{_named(symbol)} (parameter)")
-        folded = [n.label for n in symbol.nodes[:-1] if n.name]
-        if folded:
-            lines.append("folded in: " + ", ".join(shown_text(label, 200) for label in folded))
-    value, gradient = numbers.of(symbol)
-    if value is not None:
-        shape = " × ".join(map(str, value.shape)) or "scalar"
-        lines.append(f"value: {shape}, {value.range}")
-        if gradient is not None:
-            lines.append(f"gradient: {gradient.range}")
-        elif numbers.gradients_known or not has_gradient(symbol):
-            lines.append("gradient: not computed")
-    for parameter in symbol.parameters:
-        what = shown_text(parameter.label, 200)
-        lines.append(f"{what}: {' × '.join(map(str, parameter.shape))}, {summarize(parameter.value).range}")
-        own = numbers.gradients.get(parameter.serial)
-        if own is not None:
-            lines.append(f"d{what}: {own.range}")
-    return "\n".join(lines)
-
-
-def edge_list(diagram: Diagram, limit: int = 2000) -> str:
-    """Return the wires as text, for those who cannot see the picture."""
-    lines = [
-        f"{_named(diagram.symbols[w.source])} to {_named(diagram.symbols[w.target])}"
-        for w in diagram.wires[:limit]
-    ]
-    if len(diagram.wires) > limit:
-        lines.append(f"and {len(diagram.wires) - limit} more")
-    return "; ".join(lines)
-
-
-def carried(diagram: Diagram) -> Sequence[str]:
-    """Return the names of what is carried from step to step."""
-    return tuple(dict.fromkeys(diagram.symbols[w.source].text for w in _carry_wires(diagram)))

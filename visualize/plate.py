@@ -17,17 +17,16 @@ from visualize.dot import (
     GRADIENT,
     LOOKS,
     Numbers,
-    edge_list,
     has_gradient,
     look,
     shown_text,
     symbol_id,
-    tooltips,
 )
 from visualize.layout import Box, Layout
 from visualize.router import Router, _Route
 from visualize.signs import DOWN, LEFT, RIGHT, UP, decode, encode
 from visualize.svg import _SVG, mark_symbol, style
+from visualize.tooltips import edge_list, tooltips
 
 # Size of a character's cell, and of a box within its row.
 WIDE, HIGH, BOX = 8.0, 25.0, 20.0

@@ -27,16 +27,15 @@ from visualize.dot import (
     NO_GRADIENT,
     Line,
     Numbers,
-    edge_list,
     has_gradient,
     is_carry,
     label_lines,
     look,
     shown_text,
     symbol_id,
-    tooltips,
     wire_id,
 )
+from visualize.tooltips import edge_list, tooltips
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
