@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits
 
 import minigrad as mg
 from models import LSTM, ElmanRNN, Recurrent, build
@@ -130,4 +131,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with threadpool_limits(1, user_api="blas"):  # small products; and the same sums on every run
+        main()
