@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.compiler import reductions  # noqa: F401  (enters its kernels into the table)
 from minigrad.compiler.ir import LEAVES, Value
 from minigrad.compiler.kernels import Call, calls, copy, fallback
-from minigrad.compiler.plan import Plan, Stack, _cut
+from minigrad.compiler.memory import cut
+from minigrad.compiler.plan import Plan
 from minigrad.compiler.schedule import Item
-from minigrad.node import Array
 from minigrad.primitives import thaw_index
 
 
@@ -99,16 +100,16 @@ class Emitter:
         stop = start + part.shape[axis]
         stack, source = self.plan.stack(whole), self.plan.stack(part)
         if whole.span is None:
-            self.once(copy(_cut(stack.array, axis, start, stop), source.array))
+            self.once(copy(cut(stack.array, axis, start, stop), source.array))
             return
-        out = _cut(stack.steps(*whole.span), axis + 1, start, stop)
+        out = cut(stack.steps(*whole.span), axis + 1, start, stop)
         x = source.steps(*whole.span)
         self.once(copy(out, x if part.span is not None else np.broadcast_to(x, out.shape)))
 
     def place(self, whole: Value, part: Value, start: int) -> None:
         """Write a constant operand of a concatenation into its memory, now."""
         axis = whole.attributes["axis"] + (whole.span is not None)
-        out = _cut(self.plan.stack(whole).array, axis, start, start + part.shape[whole.attributes["axis"]])
+        out = cut(self.plan.stack(whole).array, axis, start, start + part.shape[whole.attributes["axis"]])
         out[...] = part.attributes["array"]
 
     def frames(self, value: Value) -> None:
@@ -195,7 +196,7 @@ class Emitter:
         if value.op == "concat":
             axis = value.attributes["axis"]
             return [
-                copy(_cut(stack.at(t), axis, start, start + part.shape[axis]), plan.stack(part).at(t))
+                copy(cut(stack.at(t), axis, start, start + part.shape[axis]), plan.stack(part).at(t))
                 for part, start in plan.copies[id(value)]
             ]
         operands = [plan.stack(x).at(t) for x in value.inputs]
@@ -286,6 +287,3 @@ def _place(x: Any) -> tuple[Any, ...]:
 
 def _same(a: Any, b: Any) -> bool:
     return a is b or _place(a) == _place(b)
-
-
-__all__ = ["Array", "Emitter", "Stack"]

@@ -8,11 +8,20 @@ their places in it. Views own nothing. Memory whose last reader has run is used 
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 
 from minigrad.compiler.ir import LEAVES, VIEWS, Program, Value
+from minigrad.compiler.memory import (
+    Stack,
+    adopt,
+    aligned_bytes,
+    all_constant,
+    already_stacked,
+    as_rows,
+    best_block,
+    cut,
+    regular,
+)
 from minigrad.compiler.schedule import Item
 from minigrad.node import Array, Node
 from minigrad.primitives import thaw_index
@@ -21,25 +30,6 @@ _INPLACE = frozenset(
     {"add", "subtract", "multiply", "divide", "negative", "exp", "log", "sqrt", "abs", "tanh", "square"}
     | {"maximum", "minimum", "scaled_tanh", "relu"}
 )
-
-
-class Stack:
-    """The memory of one value: an array with a leading axis of steps, or without one if it stands once."""
-
-    __slots__ = ("array", "first", "stepped")
-
-    def __init__(self, array: Array, first: int, stepped: bool) -> None:
-        self.array = array
-        self.first = first  # the step of index 0
-        self.stepped = stepped
-
-    def at(self, t: int) -> Array:
-        """Return the view of one step."""
-        return self.array[t - self.first, ...] if self.stepped else self.array
-
-    def steps(self, first: int, last: int) -> Array:
-        """Return the view of several steps, step axis first."""
-        return self.array[first - self.first : last - self.first + 1] if self.stepped else self.array
 
 
 class Plan:
@@ -194,7 +184,7 @@ class Plan:
                 continue
             stacked.update(id(p) for p in parts)
             axis = value.attributes["axis"]
-            whole = _already_stacked([p.attributes["node"].value for p in parts], axis)
+            whole = already_stacked([p.attributes["node"].value for p in parts], axis)
             if whole is None:
                 whole = np.empty(value.shape, value.dtype)
                 self.bytes += whole.nbytes
@@ -202,8 +192,8 @@ class Plan:
             start = 0
             for part in parts:
                 node = part.attributes["node"]
-                view = _cut(whole, axis, start, start + part.shape[axis])
-                _adopt(node, view)
+                view = cut(whole, axis, start, start + part.shape[axis])
+                adopt(node, view)
                 self.stacks[id(part)] = Stack(view, 0, False)
                 start += part.shape[axis]
         for leaf in leaves:
@@ -231,7 +221,7 @@ class Plan:
                 owners[id(value)] = value
         first, last, single = self._lifetimes(owners)
         fixed = {id(whole) for whole, _, _ in self.constant_parts}
-        fixed |= {key for key, v in owners.items() if v.op in ("frames", "indexed") and _all_constant(v)}
+        fixed |= {key for key, v in owners.items() if v.op in ("frames", "indexed") and all_constant(v)}
         free: list[Array] = []
         ends: dict[int, list[Array]] = {}
         blocks: dict[int, Array] = {}
@@ -252,9 +242,9 @@ class Plan:
                     # It passes from one value to the other.
                     ends[now] = [b for b in ends[now] if b is not block]
                 else:
-                    block = _best(free, nbytes)
+                    block = best_block(free, nbytes)
             if block is None:
-                block = _aligned(nbytes)
+                block = aligned_bytes(nbytes)
                 self.bytes += nbytes
                 name = owner.name or owner.op
                 self.sizes[name] = self.sizes.get(name, 0) + nbytes
@@ -278,7 +268,7 @@ class Plan:
         for x in owner.inputs:
             block = blocks.get(id(x))
             alike = x.shape == owner.shape and x.dtype == owner.dtype and x.span == owner.span
-            if block is None or not alike or last[id(x)] != now or _as_rows(x):
+            if block is None or not alike or last[id(x)] != now or as_rows(x):
                 continue
             if id(x) in self.extent or id(owner) in self.extent or block.nbytes < nbytes:
                 continue
@@ -331,13 +321,13 @@ class Plan:
 
     def _lay_out(self, owner: Value, memory: Array, slots: int, low: int, high: int, single: bool) -> None:
         key = id(owner)
-        shape = owner.shape[::-1] if _as_rows(owner) else owner.shape
+        shape = owner.shape[::-1] if as_rows(owner) else owner.shape
         if owner.span is None:
             array = memory.reshape(shape)
-            self.stacks[key] = Stack(array.T if _as_rows(owner) else array, 0, False)
+            self.stacks[key] = Stack(array.T if as_rows(owner) else array, 0, False)
             return
         array = memory.reshape(slots, *shape)
-        if _as_rows(owner):
+        if as_rows(owner):
             array = array.transpose(0, 2, 1)
         if single:
             array = np.lib.stride_tricks.as_strided(
@@ -409,7 +399,7 @@ class Plan:
             whole, axis, start = self.home[id(value)]
             stack = self.stack(whole)
             stop = start + value.shape[axis]
-            return Stack(_cut(stack.array, axis + stack.stepped, start, stop), stack.first, stack.stepped)
+            return Stack(cut(stack.array, axis + stack.stepped, start, stop), stack.first, stack.stepped)
         if value.op == "indexed":
             array = self._strided(value)
             assert array is not None and value.span is not None
@@ -422,7 +412,7 @@ class Plan:
         if op == "at":
             return Stack(stack.at(attributes["step"]), 0, False)
         if op == "slice":
-            array = _cut(stack.array, attributes["axis"] + lead, attributes["start"], attributes["stop"])
+            array = cut(stack.array, attributes["axis"] + lead, attributes["start"], attributes["stop"])
         elif op == "permute_dims" or op == "rows":
             axes = attributes.get("axes", (1, 0))
             array = stack.array.transpose((0, *(a + 1 for a in axes)) if lead else axes)
@@ -444,77 +434,6 @@ class Plan:
         base = value.inputs[0]
         if found is None and base.op in LEAVES:
             array = self.stacks[id(base)].array
-            found = _regular([array[(*thaw_index(i), ...)] for i in value.attributes["indices"]])
+            found = regular([array[(*thaw_index(i), ...)] for i in value.attributes["indices"]])
             value.attributes["view"] = found
         return found
-
-
-# -- helpers -----------------------------------------------------------------------------------------
-
-
-def _as_rows(value: Value) -> bool:
-    """Whether a value with two axes is laid out transposed: columns looked up in a table come as rows."""
-    return value.op == "take" and len(value.shape) == 2 and value.attributes["axis"] == 1
-
-
-def _cut(array: Array, axis: int, start: int, stop: int) -> Array:
-    return array[(slice(None),) * axis + (slice(start, stop),)]
-
-
-def _aligned(nbytes: int) -> Array:
-    raw = np.empty(nbytes + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + nbytes]
-
-
-def _regular(frames: list[Array]) -> Array | None:
-    """Return arrays of one shape as one array with a leading axis, if they stand at equal distances."""
-    first = frames[0]
-    if len(frames) == 1:
-        return first[None]
-    places = [x.__array_interface__["data"][0] for x in frames]
-    distance = places[1] - places[0]
-    if any(b - a != distance for a, b in pairwise(places)):
-        return None
-    strides = (distance, *first.strides)
-    shape = (len(frames), *first.shape)
-    return np.lib.stride_tricks.as_strided(first, shape, strides, writeable=False)
-
-
-def _already_stacked(arrays: list[Array], axis: int) -> Array | None:
-    """Return the array that some arrays are neighbouring parts of, if another program has stacked them so."""
-    base = arrays[0].base
-    if not isinstance(base, np.ndarray) or any(a.base is not base for a in arrays):
-        return None
-    start = 0
-    for a in arrays:
-        if start + a.shape[axis] > base.shape[axis] if base.ndim == a.ndim else True:
-            return None
-        part = _cut(base, axis, start, start + a.shape[axis])
-        same = part.__array_interface__["data"] == a.__array_interface__["data"]
-        if not same or part.strides != a.strides or part.shape != a.shape or part.dtype != a.dtype:
-            return None
-        start += a.shape[axis]
-    return base if start == base.shape[axis] else None
-
-
-def _adopt(node: Node, view: Array) -> None:
-    """Let a parameter live in `view`."""
-    if node.value is not view:
-        same = node.value.__array_interface__["data"] == view.__array_interface__["data"]
-        if not same or node.value.strides != view.strides:
-            view[...] = node.value
-            node.value = view
-
-
-def _all_constant(value: Value) -> bool:
-    return all(x.op == "constant" for x in value.inputs)
-
-
-def _best(free: list[Array], nbytes: int) -> Array | None:
-    """Take the smallest block that is large enough, and not far too large, out of the free ones."""
-    best = -1
-    for i, block in enumerate(free):
-        if nbytes <= block.nbytes <= 2 * nbytes + 4096 and (best < 0 or block.nbytes < free[best].nbytes):
-            best = i
-    return free.pop(best) if best >= 0 else None
