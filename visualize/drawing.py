@@ -130,6 +130,10 @@ class Drawing:
                 f"{path}: a drawing is written as .svg, .png, .pdf, .dot or .txt, "
                 + (f"not .{form}" if form else "and the name has no ending")
             )
+        if self.view == "compact" and form not in ("svg", "txt"):
+            raise DrawingError(
+                f"{path}: the compact view is written as .svg or .txt; view='hand' has all formats"
+            )
         if form == "svg":
             content = self.svg.encode()
         elif form == "txt":

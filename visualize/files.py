@@ -41,7 +41,11 @@ def write(path: str | os.PathLike[str], content: bytes, *, overwrite: bool = Fal
             f"{target} exists and was not written by minigrad; give another name, or overwrite it on purpose "
             "(--overwrite, or overwrite=True)"
         )
-    handle, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", dir=target.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", dir=target.parent)
+    except OSError as error:
+        error.filename = str(target)  # and not the name that nobody asked for
+        raise
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -88,12 +92,25 @@ def read_drawing(path: str | os.PathLike[str]) -> Diagram:
     """
     from visualize.reader import parse
 
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DrawingError(f"{path}: not a text in UTF-8 ({error.reason} at byte {error.start})") from None
+    text = read_text(path)
     try:
         return parse(text)
     except DrawingError as error:
         error.args = (f"{path}: {error}",)
         raise
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Read a text file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    DrawingError
+        If it is not a text in UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DrawingError(f"{path}: not a text in UTF-8 ({error.reason} at byte {error.start})") from None

@@ -141,9 +141,10 @@ def report(
 ) -> None:
     """Write one page: drawing, equations as the graph gives them, a hand derivation with verdicts, values."""
     from visualize import report as make_report
+    from visualize.files import read_text
 
     loss = _loss(model, steps)
-    text = None if derivation is None else derivation.read_text(encoding="utf-8")
+    text = None if derivation is None else read_text(derivation)
     page = make_report(loss, text, title=_title(model, loss), name=derivation.name if derivation else None)
     page.save(out, overwrite=overwrite)
     typer.echo(f"{out}: {page.summary}")

@@ -398,11 +398,16 @@ def test_draw_run_and_draw_again(tmp_path):
         (("draw", "elman", "-o", "mine.svg"), "was not written by minigrad"),
         (("draw", "elmann"), "did you mean elman"),
         (("report", "elman", "-o", "mine.svg"), "was not written by minigrad"),
+        (("report", "elman", "--derivation", "binary.txt"), "binary.txt: not a text in UTF-8"),
+        (("draw", "elman", "-o", "no/such.svg"), "no/such.svg: No such file"),
+        (("draw", "elman", "--view", "compact", "-o", "a.png"), "a.png: the compact view"),
+        (("draw", "elman", "--direction", "backward"), "write an SVG"),
     ],
 )
 def test_mistakes_are_one_message_and_status_2(tmp_path, arguments, message):
     (tmp_path / "bad.txt").write_text("[x]-{W}-[y]\n)")
     (tmp_path / "mine.svg").write_text("mine")
+    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")
     done = _minigrad(*arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
