@@ -53,6 +53,7 @@ def derive(
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Print the backward pass of a network as a person would derive it."""
+    import minigrad.derivation.path_sums as path_sums
     import minigrad.derivation.writer as writer
     from minigrad.cli.model import load
 
@@ -60,7 +61,7 @@ def derive(
     if paths is None:
         result = writer.write(loss, per_step=per_step)
     else:
-        result = writer.paths(loss, _node(loss, paths))
+        result = path_sums.paths(loss, _node(loss, paths))
     result.title = f"Backward pass of {model}"
     text = getattr(result, format.value)
     if out is None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .checker import Report, check
+    from .path_sums import paths
     from .reader import read
-    from .writer import Derivation, paths, write
+    from .writer import Derivation, write
 
 __all__ = ["Derivation", "Report", "check", "paths", "read", "write"]
 _HOME = {
@@ -19,7 +20,7 @@ _HOME = {
     "Report": "checker",
     "read": "reader",
     "write": "writer",
-    "paths": "writer",
+    "paths": "path_sums",
     "Derivation": "writer",
 }
 

@@ -327,7 +327,9 @@ def _ml_name(name: Name, derivative_of: bool = False) -> str:
     if text.startswith("d") and len(text) > 1 and not derivative_of and not name.quoted:
         prefix, text = '<mi mathvariant="normal">d</mi>', text[1:]
     base, subs, hat = _split_name(text) if re.fullmatch(r"[^\W\d]\w*", text) else (text, [], False)
-    body = f"<mi>{escape(base)}</mi>"
+    # A name of several letters would stand upright, and `dog` would be one word.
+    slanted = ' style="font-style: italic"' if len(base) > 1 else ""
+    body = f"<mi{slanted}>{escape(base)}</mi>"
     if hat:
         body = f'<mover accent="true">{body}<mo>^</mo></mover>'
     lower = [f"<mi>{escape(s)}</mi>" if len(s) <= 2 else f"<mtext>{escape(s)}</mtext>" for s in subs]

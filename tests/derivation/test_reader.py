@@ -261,7 +261,7 @@ def test_ten_megabytes(tmp_path):
 
 # -- what is written is read again -------------------------------------------------------------------
 
-NAMES = st.sampled_from(["h", "x", "Whh", "dh_pre", "c_hat", "o"]).map(Name)
+NAMES = st.sampled_from(["h", "x", "Whh", "og_pre", "c_hat", "o"]).map(Name)
 STEPPED = st.builds(
     Name, st.sampled_from(["h", "c"]), st.builds(Step, st.just("t"), st.sampled_from([-1, 1]))
 )
