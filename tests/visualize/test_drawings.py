@@ -271,6 +271,8 @@ def test_hostile_names_come_out_as_text_in_every_format(name, dot, monkeypatch, 
         root = ET.fromstring(drawing.svg)  # well-formed
         assert not [e for e in root.iter() if e.tag.endswith(("script", "}b", "image"))]
         assert len(_groups(drawing.svg, "symbol")) == 4
+    compact = ET.fromstring(draw(y, view="compact", title=name).svg)
+    assert not [e for e in compact.iter() if e.tag.endswith(("script", "}b", "image"))]
     assert len(plain.splitlines()) == 1
     from visualize import parse
 
