@@ -35,7 +35,7 @@ def paths(loss: Node, node: Node, limit: int = 1000) -> Derivation:
     >>> a = mg.parameter(2.0, name="a")
     >>> b = (a * a).named("b")
     >>> print(paths((b * 3.0).named("L"), a))
-    dL/da = dL/db ⋅ db/da
+    dL/da = dL/db * db/da
     <BLANKLINE>
     """
     from minigrad.errors import NotConnectedError, TooManyPathsError
