@@ -71,9 +71,25 @@ def lay_out(diagram: Diagram) -> tuple[str, Layout, Router] | None:
     effort = Effort(EFFORT + EFFORT_EACH * len(diagram.symbols))
     for spacing in _attempts():
         drawn = _drawn(diagram, spacing, effort)
+        if drawn is not None and crowding(drawn[2]) and effort.left > 0:
+            # Wires side by side are hard to tell apart: more room, if that helps.
+            wider = _drawn(diagram, replace(spacing, between=spacing.between + 3), effort)
+            if wider is not None and crowding(wider[2]) <= crowding(drawn[2]) // 2:
+                return wider
         if drawn is not None or effort.left <= 0:
             return drawn
     return None
+
+
+def crowding(router: Router) -> int:
+    """Count the places where upright wires of two values run side by side without a gap."""
+    found = 0
+    for (row, column), net in router.wire.items():
+        beside = router.wire.get((row, column + 1))
+        if beside is None or beside is net:
+            continue
+        found += {UP, DOWN} <= net.ways[row, column] and {UP, DOWN} <= beside.ways[row, column + 1]
+    return found
 
 
 @dataclass
