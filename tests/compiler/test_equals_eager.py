@@ -325,10 +325,11 @@ def test_random_graphs_without_some_of_the_rewrites(plan: dict[str, Any], withou
 def everything_is_large() -> Any:
     """Treat every value as one that is computed in the loop that reads it, and laid out there."""
     schedule: Any = importlib.import_module("minigrad.compiler.schedule")
-    before = schedule._LARGE, schedule._COPY_AT_ONCE
-    schedule._LARGE = schedule._COPY_AT_ONCE = 1
+    thin: Any = importlib.import_module("minigrad.compiler.passes.thin")
+    before = schedule._LARGE, schedule._COPY_AT_ONCE, thin._LARGE
+    schedule._LARGE = schedule._COPY_AT_ONCE = thin._LARGE = 1
     yield
-    schedule._LARGE, schedule._COPY_AT_ONCE = before
+    schedule._LARGE, schedule._COPY_AT_ONCE, thin._LARGE = before
 
 
 @pytest.mark.usefixtures("everything_is_large")

@@ -15,6 +15,7 @@ from minigrad.compiler.passes.siblings import siblings
 from minigrad.compiler.passes.simplify import simplify
 from minigrad.compiler.passes.squash import one_tanh
 from minigrad.compiler.passes.sums import sums_over_time
+from minigrad.compiler.passes.thin import thin_products
 
 Pass = Callable[[Program], None]
 
@@ -24,6 +25,7 @@ PASSES: dict[str, Pass] = {
     "products": products_that_share,
     "siblings": siblings,
     "one_tanh": one_tanh,
+    "thin": thin_products,
     "sums": sums_over_time,
 }
 

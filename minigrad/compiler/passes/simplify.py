@@ -16,6 +16,7 @@ from minigrad.primitives.base import PRIMITIVES
 
 _COMMUTES = frozenset({"add", "multiply", "maximum", "minimum"})
 _FOLDED_ENTRIES = 4096
+_STAND_INS = 2
 # What differs from step to step although nothing that it reads does.
 _KEEP_STEPS = frozenset({"frames", "indexed", "window"})
 
@@ -105,12 +106,36 @@ def _add(value: Value) -> Value | None:
     inputs = [x for x in value.inputs if not _is(x, 0)] or value.inputs[:1]
     if len(inputs) == 1 and inputs[0].shape == value.shape:
         return inputs[0]
+    if len(inputs) == 2:
+        merged = _never_both(*inputs) or _never_both(*inputs[::-1])
+        if merged is not None:
+            return merged
     if value.op == "add" and len(inputs) == len(value.inputs):
         return None
     if np.broadcast_shapes(*(x.shape for x in inputs)) != value.shape:
         return None if value.op == "add" else elementwise("add", *value.inputs, name=value.name)
     new = add(*inputs, name=value.name)
     return new if new.span == value.span or value.span is None else None
+
+
+def _never_both(a: Value, b: Value) -> Value | None:
+    """Return the sum of two windows that are never there at once: one, with the other standing in.
+
+    From a loss at the last step alone comes a gradient of the last state alone; the others have the carry.
+    """
+    if not (a.op == b.op == "window" and a.span == b.span and a.shape == b.shape and a.span is not None):
+        return None
+    if not all(_is(x, 0) for x in (*a.inputs[1:], *b.inputs[1:])) or a.inputs[0].span is None:
+        return None
+    here = [t for t in range(a.span[0], a.span[1] + 1) if t not in set(a.attributes["boundary"])]
+    if len(here) > _STAND_INS or tuple(here) != b.attributes["boundary"]:
+        return None
+    source, offset = a.inputs[0], a.attributes["offset"]
+    stand_ins = [Value("at", (source,), a.shape, a.dtype, None, source.name, step=t + offset) for t in here]
+    return Value(
+        "window", (b.inputs[0], *stand_ins), b.shape, b.dtype, b.span, b.name,
+        offset=b.attributes["offset"], boundary=b.attributes["boundary"],
+    )  # fmt: skip
 
 
 def _is(x: Value, number: int) -> bool:
