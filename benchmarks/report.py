@@ -57,6 +57,54 @@ def tables(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+# (what, competitor, model and size, least ratio of its time over the compiled step's, at 1 / 2 threads)
+TARGETS: list[tuple[str, str, str, dict[str, float]]] = [
+    ("hand-written numpy", "lstm", "tiny", {"1": 6, "2": 6}),
+    ("hand-written numpy", "lstm", "small", {"1": 1.4, "2": 2}),
+    ("hand-written numpy", "lstm", "medium", {"1": 1.1, "2": 1.5}),
+    *[
+        ("expert numpy", model, size, {"1": 1 / 1.05, "2": 1 / 1.05})
+        for model in ("lstm", "elman")
+        for size in ("tiny", "small", "medium", "large")
+    ],
+    ("expert numpy", "forecaster", "forecaster", {"1": 1 / 1.05, "2": 1 / 1.05}),
+    *[
+        ("its matrix products alone", model, size, {"1": 1 / 1.2})
+        for model in ("lstm", "elman")
+        for size in ("medium", "large")
+    ],
+    *[
+        (name, model, size, {"1": 1, "2": 1})
+        for name in ("torch from primitives", "HIPS autograd", "MyGrad", "JAX jit + scan")
+        for model in ("lstm", "elman")
+        for size in ("tiny", "small", "medium", "large")
+    ],
+    ("torch nn", "lstm", "tiny", {"1": 1, "2": 1}),
+    ("torch nn", "lstm", "large", {"1": 1, "2": 1}),
+]
+
+
+def targets(results: dict[str, Any]) -> str:
+    """Return Markdown: every target with what the run gave, the missed ones in bold."""
+    lines = [
+        "| against | problem | threads | its time over the compiled step's | at least |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for name, model, size, least in TARGETS:
+        for threads, wanted in least.items():
+            found = [
+                p["milliseconds"]
+                for p in results.get(threads, {}).get("problems", ())
+                if (p["model"], p["size"]) == (model, size) and name in p["milliseconds"]
+            ]
+            if found:
+                ratio = found[0][name] / found[0]["minigrad compiled"]
+                shown = f"{ratio:.2f}" if ratio >= wanted else f"**{ratio:.2f}**"
+                place = model if model == size else f"{model} {size}"
+                lines.append(f"| {SHORT[name]} | {place} | {threads} | {shown} | {wanted:.2f} |")
+    return "\n".join(lines)
+
+
 def _row(problem: dict[str, Any], shown: Any) -> str:
     q = SIZES[problem["size"]]
     name = problem["model"] if problem["model"] == q.name else f"{problem['model']} {q.name}"
@@ -107,4 +155,5 @@ def _rest(found: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(tables(json.loads(Path(sys.argv[1] if len(sys.argv) > 1 else "bench.json").read_text())))
+    found_ = json.loads(Path(sys.argv[1] if len(sys.argv) > 1 else "bench.json").read_text())
+    print(f"{targets(found_)}\n\n{tables(found_)}")
