@@ -555,8 +555,10 @@ def main() -> None:
     for name, (text, model) in sources.items():
         steps = steps_named(read(text)) or 3
         losses = [load(model, steps=steps, columns=c, seed=s) for c, s in DRAWS]
-        print(f"{name} ...", file=sys.stderr)
+        started = time.perf_counter()
         counts[name] = Study(text, losses).run(0.1 if options.quick else 1.0)
+        seconds = time.perf_counter() - started
+        print(f"{name}: {counts[name].slips} slips, {seconds:.0f} s", file=sys.stderr)
     print(report(counts))
     if options.details:
         for name, c in counts.items():
