@@ -1,4 +1,4 @@
-"""One thread for matrix products: the suite is run on all cores already."""
+"""One thread for matrix products: the suite runs on all cores, and more threads would only wait."""
 
 import pytest
 from threadpoolctl import threadpool_limits
