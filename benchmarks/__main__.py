@@ -61,7 +61,13 @@ def child(arguments: argparse.Namespace) -> int:
     )
     seconds = arguments.seconds or (2.0 if arguments.quick else 20.0)
     for model, size in problems:
-        result = run.measure(model, size, seconds, least=3 if arguments.quick or size == "large" else 5)
+        result = run.measure(
+            model,
+            size,
+            seconds,
+            least=3 if arguments.quick or size == "large" else 5,
+            threads=arguments.child,
+        )
         found["problems"].append(result)
         print(run.table([result]), flush=True)
     if not arguments.no_growth:

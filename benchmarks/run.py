@@ -8,7 +8,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 from benchmarks import ours, peers
@@ -34,7 +34,7 @@ ALL = [(model, size) for model in ("lstm", "elman") for size in ("tiny", "small"
 QUICK = [("lstm", "tiny"), ("elman", "tiny"), ("lstm", "small"), ("elman", "small")]
 
 
-def measure(model: str, size: str, seconds: float, least: int = 5) -> dict[str, Any]:
+def measure(model: str, size: str, seconds: float, least: int = 5, threads: int = 1) -> dict[str, Any]:
     """Time every competitor on one problem.
 
     Returns
@@ -65,13 +65,20 @@ def measure(model: str, size: str, seconds: float, least: int = 5) -> dict[str, 
     return {
         "model": model,
         "size": size,
-        **interleaved(steps, seconds, least),
+        **interleaved(steps, seconds, least, pause=0.05 if threads > 1 else 0.0),
         "absent": absent,
     }
 
 
-def interleaved(steps: dict[str, Callable[[], Any]], seconds: float, least: int) -> dict[str, Any]:
-    """Run all in turn until `seconds` have passed; return the median of each."""
+def interleaved(
+    steps: dict[str, Callable[[], Any]], seconds: float, least: int, pause: float
+) -> dict[str, Any]:
+    """Run all in turn until `seconds` have passed; return the median of each.
+
+    Before each timed run there is one that is not counted: in training, too, a step follows a step, and not
+    another library. With several threads there is a pause as well, since one library's threads go on
+    spinning for a while when its work is done, on a core that the next one needs.
+    """
     for step in steps.values():
         step()
     times: dict[str, list[float]] = {name: [] for name in steps}
@@ -86,6 +93,8 @@ def interleaved(steps: dict[str, Callable[[], Any]], seconds: float, least: int)
                 slow = times[name] and times[name][-1] > 0.2 and rounds >= least and rounds % 3
                 if slow:
                     continue
+                sleep(pause)
+                step()
                 start = perf_counter()
                 step()
                 times[name].append(perf_counter() - start)
