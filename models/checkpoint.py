@@ -8,9 +8,7 @@ unpickled: reading it can run no code.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 
 import models
 from minigrad.errors import MinigradError
+from minigrad.files import write_whole
 from models.errors import CheckpointError
 from models.recurrent import Recurrent
 
@@ -49,33 +48,6 @@ class Checkpoint:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file by new contents in one step: after it, or if anything fails, the file is whole.
-
-    Raises
-    ------
-    OSError
-        If the directory cannot be written or the disk is full; the old file is untouched then.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    with contextlib.suppress(OSError):  # not every file system lets a directory be synced
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-
-
 def save(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, atomically.
 
@@ -102,7 +74,7 @@ def save(path: str | Path, checkpoint: Checkpoint) -> None:
     }
     data = to_bytes({name: np.array(array, order="C") for name, array in arrays.items()}, metadata)
     try:
-        write_atomically(path, data)
+        write_whole(path, data)
     except OSError as error:
         kept = "; the checkpoint before it is intact" if path.exists() else ""
         raise CheckpointError(f"{path} could not be written: {error.strerror or error}{kept}") from error

@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from models.checkpoint import load, save, write_atomically
+from minigrad.files import write_whole
+from models.checkpoint import load, save
 from models.errors import CheckpointError
 from models.settings import Settings
 from models.text import BackOff, entropy
@@ -128,7 +129,7 @@ class Run:
         """Drop what was logged after the checkpoint: it comes again."""
         kept = [line for line in read_log(self.directory) if line["update"] <= self.trainer.number]
         text = "".join(json.dumps(line) + "\n" for line in kept)
-        write_atomically(self.directory / LOG, text.encode())
+        write_whole(self.directory / LOG, text.encode())
 
     def draw_curve(self) -> Path:
         """Draw the loss over the updates, on both parts of the text, beside what there is to beat."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import struct
-import tempfile
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minigrad.files import write_whole
 from visualize.errors import DrawingError, WouldOverwriteError
 
 if TYPE_CHECKING:
@@ -41,22 +41,7 @@ def write(path: str | os.PathLike[str], content: bytes, *, overwrite: bool = Fal
             f"{target} exists and was not written by minigrad; give another name, or overwrite it on purpose "
             "(--overwrite, or overwrite=True)"
         )
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", dir=target.parent)
-    except OSError as error:
-        error.filename = str(target)  # and not the name that nobody asked for
-        raise
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
-    return target
+    return write_whole(target, content)
 
 
 def marked(content: bytes, form: str) -> bytes:

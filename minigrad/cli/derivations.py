@@ -252,17 +252,8 @@ def _fix(out: Path, source: str, report: Report, path: Path | None, force: bool)
 
 def _write_new(path: Path, text: str, force: bool) -> None:
     """Write a whole file or nothing, and never over another one unasked."""
-    import os
-    import tempfile
+    from minigrad.files import write_whole
 
     if path.exists() and not force:
         raise CommandError(f"{path} exists; say --force to overwrite it")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, text.encode())

@@ -238,7 +238,8 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
 ) -> None:
     """Write a network for elsewhere: an ONNX model, or a PyTorch state dict as safetensors."""
-    from models.checkpoint import load, write_atomically
+    from minigrad.files import write_whole
+    from models.checkpoint import load
     from models.runs import find
 
     if format not in ("onnx", "torch"):
@@ -260,7 +261,7 @@ def export(
         from models.torch_weights import to_torch
 
         data = to_bytes(to_torch(checkpoint.net), metadata)
-    write_atomically(path, data)
+    write_whole(path, data)
     typer.echo(f"{path}: {checkpoint.net!r}, {len(data):,} bytes")
 
 

@@ -128,7 +128,7 @@ def test_killed_while_writing_leaves_the_last_checkpoint(tmp_path, monkeypatch):
             def killed(*arguments):
                 raise KeyboardInterrupt
 
-            patched.setattr(module.os, point, killed)
+            patched.setattr(os, point, killed)
             with pytest.raises(KeyboardInterrupt):
                 save(path, example(ElmanRNN))
         assert path.read_bytes() == before

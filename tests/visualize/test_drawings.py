@@ -401,7 +401,7 @@ def test_draw_run_and_draw_again(tmp_path):
         (("draw", "elmann"), "did you mean elman"),
         (("report", "elman", "-o", "mine.svg"), "was not written by minigrad"),
         (("report", "elman", "--derivation", "binary.txt"), "binary.txt: not a text in UTF-8"),
-        (("draw", "elman", "-o", "no/such.svg"), "no/such.svg: No such file"),
+        (("draw", "elman", "-o", "no/such.svg"), "no/such.svg: there is no folder no"),
         (("draw", "elman", "--view", "compact", "-o", "a.png"), "a.png: the compact view"),
         (("draw", "elman", "--direction", "backward"), "write an SVG"),
     ],
