@@ -87,8 +87,8 @@ class Problem:
         if self.model == "forecaster":
             series = np.sin(np.arange(B + T) / 25) + 0.1 * rng.standard_normal(B + T)
             windows = np.lib.stride_tricks.sliding_window_view(series.astype(self.dtype), B)
-            self.tokens = np.ascontiguousarray(windows[:T, None, :])  # (T, 1, B): real numbers, not classes
-            self.targets = np.ascontiguousarray(windows[T][None, :])
+            self.tokens = np.array(windows[:T, None, :], order="C")  # (T, 1, B): real numbers, not classes
+            self.targets = np.array(windows[T][None, :])
         else:
             self.tokens = rng.integers(0, V, (T, B))
             self.targets = rng.integers(0, V, (T, B))
