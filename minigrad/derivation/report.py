@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +78,9 @@ def as_text(report: Report) -> str:
 def blocks(report: Report, only_bad: bool = False) -> Iterator[tuple[str, str]]:
     """Yield the lines of the report with their colours; with `only_bad` nothing of what is right."""
     shown = [f for f in report.lines if f.is_bad or not only_bad]
+    equations = Counter(finding.number for finding in report.lines)
     for finding in shown if not only_bad else ():
-        yield _row(finding), color(finding.verdict)
+        yield _row(finding, alone=equations[finding.number] == 1), color(finding.verdict)
     for finding in shown:
         if finding.verdict != "right" or finding.notes:
             yield "", ""
@@ -87,9 +89,10 @@ def blocks(report: Report, only_bad: bool = False) -> Iterator[tuple[str, str]]:
     yield from _summary(report)
 
 
-def _row(finding: Finding) -> str:
+def _row(finding: Finding, alone: bool) -> str:
+    """Return a line of the table: the equation as typed, or the one of several that the line holds."""
     label = _LABELS[finding.verdict]
-    text = finding.equation or finding.text.strip()
+    text = " ".join(finding.text.split()) if alone or not finding.equation else finding.equation
     what = finding.matched or finding.reason
     column = 33
     shown = text if len(text) <= column else text[: column - 1] + "…"
