@@ -305,8 +305,8 @@ def check_random(plan: dict[str, Any], without: tuple[str, ...] = ()) -> None:
         return build(plan, parameters, x, h0)
 
     step = mg.compile(loss, parameters, without=without)
-    assert_equal(step, loss, parameters, x, h0, tolerance=1e-11)
-    assert_equal(step, loss, parameters, 0.5 * x, -h0, tolerance=1e-11)
+    assert_equal(step, loss, parameters, x, h0, tolerance=1e-12)
+    assert_equal(step, loss, parameters, 0.5 * x, -h0, tolerance=1e-12)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
