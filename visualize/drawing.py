@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from minigrad import Node
-from visualize.diagram import VALUE, Diagram
+from visualize.diagram import PRODUCT, VALUE, Diagram
 from visualize.dot import Numbers, dot_source
 from visualize.errors import DrawingError
 from visualize.files import marked, write
@@ -89,22 +90,47 @@ class Drawing:
     def text(self) -> str:
         """The drawing in characters, which `visualize.parse` reads back.
 
-        It is the drawing that a person makes: it ends at the predictions, and shows the values' way only.
+        It is the drawing that a person makes, and ends at the predictions. Backward, the gradients stand
+        in the places of the values (``[dh]`` for ``[h]``) and flow against the wires; both ways, one drawing
+        stands below the other.
 
         Raises
         ------
         DrawingError
-            If the direction is another, or numbers are asked for.
+            If numbers are asked for.
         """
         from visualize.characters import draw_text
 
-        if self.direction != "forward" or self.values:
+        if self.values:
             raise DrawingError(
-                "a drawing in characters shows how values flow, without numbers; for the gradients write an "
-                "SVG (--direction backward -o gradients.svg), for numbers too (--values -o numbers.svg)"
+                "a drawing in characters has no room for numbers; write an SVG (--values -o numbers.svg)"
             )
-        diagram = folded(view_of(self.outputs, self.view), self.fold)
-        return draw_text(diagram)
+        forward = folded(view_of(self.outputs, self.view), self.fold)
+        parts = [] if self.direction == "backward" else [forward]
+        if self.direction != "forward":
+            parts.append(self._backward(forward))
+        return "\n\n".join(draw_text(diagram).rstrip("\n") for diagram in parts)
+
+    def _backward(self, diagram: Diagram) -> Diagram:
+        """Return a diagram with the gradients' names in the places of the values that have one.
+
+        A name counts as a whole: an initial state that is given takes the name of the states that it begins,
+        so that it stays on their line.
+        """
+        symbols = [s for s in diagram.symbols if s.kind in (VALUE, PRODUCT)]
+        arrived = gradients(self.outputs, [s.node for s in symbols if s.node is not None])
+        named = {s.text for s in symbols if s.node is not None and s.node.serial in arrived}
+        if not named:
+            raise DrawingError(
+                "no gradient flows back through this graph: it is no scalar, or has no parameters"
+            )
+        return Diagram(
+            [
+                replace(s, text="d" + s.text) if s.kind in (VALUE, PRODUCT) and s.text in named else s
+                for s in diagram.symbols
+            ],
+            diagram.wires,
+        )
 
     def _check_size(self) -> None:
         count = len(self.diagram.symbols)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad.cli.model import load
 from tests.visualize.networks import gru, peephole, stacked
-from visualize import draw
+from visualize import draw, parse
 from visualize.diagram import FOLD
 from visualize.drawing import DIRECTIONS
 from visualize.errors import DrawingError, RendererError, WouldOverwriteError
@@ -347,11 +347,27 @@ def test_ten_thousand_nodes_offer_to_fold():
     assert "… ×397" in folded.svg
 
 
-def test_characters_show_the_way_of_the_values_only():
-    loss = load("elman", steps=1)
-    for options in ({"direction": "backward"}, {"direction": "both"}, {"values": True}):
-        with pytest.raises(DrawingError, match="SVG"):
-            draw(loss, **options).text
+@pytest.mark.parametrize("name", ["elman", "lstm", "lstm-many-to-one"])
+def test_characters_show_gradients_in_the_places_of_the_values(name):
+    loss = load(name, steps=2)
+    forward, backward, both = (
+        draw(loss, direction=direction).text for direction in ("forward", "backward", "both")
+    )
+    assert "[dh]" in backward and "[h]" not in backward and "{dWhy}" in backward
+    assert "[dp]" not in backward  # no gradient flows through the probabilities
+    assert both == f"{forward}\n\n{backward}"
+    # The same symbols and wires, under other names; and all of it reads back.
+    shapes = [
+        sorted((s.kind, len(d.inputs(s.id)), len(d.outputs(s.id))) for s in d.symbols)
+        for d in (parse(forward), parse(backward))
+    ]
+    assert shapes[0] == shapes[1]
+    assert len(parse(both).symbols) == 2 * len(shapes[0])
+
+
+def test_characters_have_no_room_for_numbers():
+    with pytest.raises(DrawingError, match="SVG"):
+        _ = draw(load("elman", steps=1), values=True).text
 
 
 def test_the_recorded_gradient_is_a_graph_like_any_other():
@@ -403,7 +419,7 @@ def test_draw_run_and_draw_again(tmp_path):
         (("report", "elman", "--derivation", "binary.txt"), "binary.txt: not a text in UTF-8"),
         (("draw", "elman", "-o", "no/such.svg"), "no/such.svg: there is no folder no"),
         (("draw", "elman", "--view", "compact", "-o", "a.png"), "a.png: the compact view"),
-        (("draw", "elman", "--direction", "backward"), "write an SVG"),
+        (("draw", "elman", "--values"), "write an SVG"),
     ],
 )
 def test_mistakes_are_one_message_and_status_2(tmp_path, arguments, message):
