@@ -218,12 +218,10 @@ def why_unconnected(start: Node, ends: Sequence[Node]) -> str:
     """Return the message for a node from which no gradient path leads to the outputs."""
     names = ", ".join(end.label for end in ends)
     text = f"grad: no gradient path leads from {shown(start)} to {names}"
-    behind = {node.serial for node in ancestors(ends)}
-    if start.serial not in behind:
-        if start.name is not None:
-            twins = [n for n in ancestors(ends) if n.name == start.name and n.step == start.step]
-            if twins:
-                return f"{text}: another node of that name is used there; ask for the one that was used"
+    behind = ancestors(ends)
+    if all(node is not start for node in behind):
+        if start.name is not None and any(n.name == start.name and n.step == start.step for n in behind):
+            return f"{text}: another node of that name is used there; ask for the one that was used"
         return f"{text}: it was not used in computing it; pass allow_unused=True to get None"
     return (
         f"{text}: it is used only where no gradient flows (indices, conditions, comparisons, "

@@ -60,7 +60,6 @@ class Optimizer(ABC):
                 label if labels.count(label) == 1 else f"{label}_{i}": node
                 for i, (label, node) in enumerate(zip(labels, nodes, strict=True))
             }
-        self._is_mapping = isinstance(parameters, Mapping)
         kind = type(self).__name__
         for name, node in self.parameters.items():
             if not isinstance(node, Node) or not node.is_parameter:

@@ -128,10 +128,6 @@ class Family:
         """Whether a parameter stands behind its nodes."""
         return any(node.requires_grad for node in self.members.values())
 
-    def attributes_at(self, t: int) -> Mapping[str, Any]:
-        """Return the attributes of the member at step `t`."""
-        return self.members[t].attributes
-
     def __repr__(self) -> str:
         how = self.primitive.name if self.primitive is not None else "leaf"
         span = f"t = {self.first}" + (f"..{self.last}" if self.last != self.first else "")

@@ -85,7 +85,6 @@ class Arranger:
         self.into = {s.id: [t.id for t in diagram.inputs(s)] for s in diagram.symbols}
         self.lanes = self._lanes()
         self.lane_of = {i: n for n, lane in enumerate(self.lanes) for i in lane}
-        self.place_in_lane = {i: n for lane in self.lanes for n, i in enumerate(lane)}
         self.step = self._steps()
         self.strands: list[_Strand] = []
         self.strand_of: dict[int, _Strand] = {}

@@ -9,11 +9,12 @@ alone: nothing here knows a model.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from minigrad import Node
+from minigrad.sweep import ancestors
 from visualize.diagram import FUNCTION, INFIX, JOIN, OPERATION, PRODUCT, VALUE, Diagram, Symbol, Wire
 from visualize.errors import DrawingError
 
@@ -22,18 +23,6 @@ _SIGNS = {name: sign for sign, name in INFIX.items()}
 _SHORT = {"sigmoid": "sig", "negative": "neg"}
 # A bias in front of one of these is drawn inside of it.
 _ACTIVATIONS = ("tanh", "sigmoid", "relu", "softmax", "log_softmax", "exp", "sqrt", "log", "abs")
-
-
-def ancestors(outputs: Iterable[Node]) -> list[Node]:
-    """Return the nodes that the outputs are made of, in the order of recording."""
-    found: dict[int, Node] = {}
-    waiting = list(outputs)
-    while waiting:
-        node = waiting.pop()
-        if node.serial not in found:
-            found[node.serial] = node
-            waiting.extend(node.inputs)
-    return [found[serial] for serial in sorted(found)]
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -236,7 +236,6 @@ def _explicit(equation: Equation) -> bool:
     return any(isinstance(p, Derivative) for s in equation.sides for p in walk(s))
 
 
-Checker = Callable[..., Report]
 __all__ = [
     "BAD",
     "GOOD",

@@ -134,14 +134,6 @@ class Value:
     array: Array
     jacobian: bool = False
 
-    @property
-    def is_scalar(self) -> bool:
-        """Whether it is a single number."""
-        return self.array.ndim == 0
-
-
-Lookup: TypeAlias = Callable[[Name], Value]
-
 
 class Scope:
     """Where the names of a line get their values from; the checker's contexts derive from it."""
@@ -654,11 +646,6 @@ def _looseness(r: Reading) -> tuple[int, int]:
         + 7 * r.inputs_as_rows
     )
     return (cost, r.entries + r.association)
-
-
-def depends_on_step(tree: Expression) -> bool:
-    """Whether a step that is counted from t, as in ``h[t-1]``, stands in the tree."""
-    return any((isinstance(p, Name) and p.step is not None and p.step.base == "t") for p in walk(tree))
 
 
 def functions_in(tree: Expression) -> list[Call]:

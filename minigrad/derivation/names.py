@@ -9,16 +9,13 @@ reported, not guessed at.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from .syntax import Derivative, Expression, Name, Step, TimeSum, walk
 from .truth import World
 
 LOSSES = ("L", "loss", "J", "E", "Loss")
-HERE = Step("t", 0)
 
 
 @dataclass
@@ -143,11 +140,6 @@ class Vocabulary:
     def gradient_names(self) -> list[str]:
         """Return the names of the model's gradients."""
         return ["d" + name for name in self.world.names]
-
-    def similar(self, text: str, extra: Iterable[str] = ()) -> list[str]:
-        """Return the known names nearest in spelling, best first."""
-        known = {*self.world.names, *self.gradient_names(), *self.bound, *self.own, *extra}
-        return difflib.get_close_matches(text, sorted(known), n=6, cutoff=0.5)
 
     def is_general(self, trees: list[Expression]) -> bool:
         """Whether an equation speaks of a general step: a name of several steps has none written on it."""

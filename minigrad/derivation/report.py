@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from .goals import ACCEPTED
 from .judge import Finding
 
 if TYPE_CHECKING:
@@ -296,8 +295,3 @@ def fixed(source: str, report: Report) -> tuple[str, int]:
         lines[number - 1 : last] = [f"{indent}{' where '.join(parts)}  # was: {original}"]
         changed += 1
     return "\n".join(lines), changed
-
-
-def off_steps(finding: Finding) -> list[int]:
-    """Return the steps at which a line is wrong."""
-    return [t for t, e in finding.errors.items() if t is not None and e > ACCEPTED]

@@ -310,18 +310,22 @@ class Study:
                 return False
         return True
 
-    def mutants(self) -> Iterator[Mutant]:
-        """Yield every slip in every line."""
+    def _equations(self) -> Iterator[tuple[int, int, Line, Equation]]:
+        """Yield the lines ``left = right`` about a value or a derivative: number, place, line, equation."""
         for index, place in enumerate(self.places):
             line = self.text.lines[place]
             equation = line.equation
             assert equation is not None
-            if len(equation.sides) != 2 or self.judge.target(equation.sides[0]).kind not in (
+            if len(equation.sides) == 2 and self.judge.target(equation.sides[0]).kind in (
                 "gradient",
                 "local",
                 "value",
             ):
-                continue
+                yield index, place, line, equation
+
+    def mutants(self) -> Iterator[Mutant]:
+        """Yield every slip in every line."""
+        for index, place, line, equation in self._equations():
             seen = {render(equation)}
             made: list[tuple[str, Equation]] = [
                 (kind, Equation((equation.sides[0], side), equation.operators))
@@ -411,32 +415,16 @@ class Study:
 
         `wanted` is asked before each.
         """
-        for index, place in enumerate(self.places):
-            line = self.text.lines[place]
-            equation = line.equation
-            assert equation is not None
-            if len(equation.sides) != 2 or self.judge.target(equation.sides[0]).kind not in (
-                "gradient",
-                "local",
-                "value",
-            ):
-                continue
+        for index, place, line, equation in self._equations():
             seen = {render(equation)}
             for kind, side in rewritings(equation.sides[1]):
                 changed = Equation((equation.sides[0], side), equation.operators)
-                if (
-                    render(changed) in seen
-                    or not wanted()
-                    or not self.same(index, line, equation.sides[1], side)
-                ):
+                written = render(changed)
+                if written in seen or not wanted() or not self.same(index, line, equation.sides[1], side):
                     continue
-                seen.add(render(changed))
-                yield Mutant(
-                    index,
-                    kind,
-                    parse_line(render(changed))[0],
-                    self.with_line(place, parse_line(render(changed))[0]),
-                )
+                seen.add(written)
+                reread = parse_line(written)[0]
+                yield Mutant(index, kind, reread, self.with_line(place, reread))
             yield from (m for m in self._restructured(index, place, line, equation) if wanted())
 
     def _restructured(self, index: int, place: int, line: Line, equation: Equation) -> Iterator[Mutant]:
